@@ -1,0 +1,57 @@
+"""Goal-conditioned Brax environments behind one registry.
+
+    env = envs.make("ant_u_maze", split="eval", backend="spring")
+
+Importing this package is cheap: JAX and Brax load when an environment is made.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .base import GoalEnv
+
+# name -> ("module:Class", constructor arguments)
+_REGISTRY: dict[str, tuple[str, dict[str, Any]]] = {}
+
+
+def names() -> tuple[str, ...]:
+    """Names of the registered environments, in the order of the registry."""
+    return tuple(_REGISTRY)
+
+
+def check_name(name: str) -> str:
+    """Return ``name`` if it is registered or has the form ``package.module:Class``.
+
+    Raises:
+      ValueError: naming the nearest registered names. Nothing is imported to find out.
+    """
+    if name in _REGISTRY or (":" in name and all(name.split(":", 1))):
+        return name
+    near = difflib.get_close_matches(name, _REGISTRY, n=3, cutoff=0.4)
+    hint = f"nearest: {', '.join(near)}" if near else f"known: {', '.join(_REGISTRY)}"
+    raise ValueError(f"unknown environment {name!r}; {hint}")
+
+
+def make(name: str, *, split: str | None = None, backend: str | None = None, **options: Any) -> GoalEnv:
+    """Construct an environment.
+
+    Args:
+      name: a registered name, or ``package.module:Class`` for an environment of your own.
+      split: which starts and goals to draw; None for the environment's first split.
+      backend: physics backend; None for the environment's first.
+      **options: further constructor arguments of the environment's class.
+
+    Raises:
+      ValueError: unknown name, split, backend or layout.
+    """
+    path, defaults = _REGISTRY.get(check_name(name), (name, {}))
+    module, _, cls_name = path.partition(":")
+    try:
+        cls = getattr(importlib.import_module(module), cls_name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"environment {name!r} cannot be imported: {error}") from error
+    return cls(split=split or cls.splits[0], backend=backend, **{**defaults, **options})

@@ -1,0 +1,105 @@
+"""The contract that every goal-conditioned environment meets."""
+
+from __future__ import annotations
+
+import abc
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import mujoco
+from brax.envs.base import Env, PipelineEnv, State
+
+
+class GoalEnv(Env, abc.ABC):
+    """A Brax environment whose observation is ``concat(state, goal)``.
+
+    ``reset`` draws a fresh start and goal from its key; nothing is cached between episodes. ``step`` sets
+    ``done`` only when the episode truly terminates (the robot fell): cutting episodes at
+    ``episode_length`` is the caller's work. Reward is ``metrics["success"]``.
+
+    Attributes:
+      splits: names of the goal distributions; the first is the one trained on.
+      backends: physics backends that the environment runs on; the first is the default.
+      view: "top" to be drawn from above, "follow" for a camera that follows the robot.
+      split: the split this instance draws its starts and goals from.
+      state_size: leading entries of the observation that are the state.
+      goal_indices: where in the state the achieved goal is read.
+      goal_radius: a goal is reached when the achieved goal is nearer than this, in metres.
+      episode_length: steps after which an episode is cut.
+
+    ``State.metrics`` carries at least ``success`` (0 or 1: within the radius in this step) and ``dist``
+    (distance from achieved to commanded goal, m). ``State.info["goal_distance"]`` is the difficulty of
+    the commanded goal as known at reset: shortest path in cells for a maze, straight distance in metres
+    elsewhere.
+    """
+
+    splits: ClassVar[tuple[str, ...]] = ("train", "eval")
+    backends: ClassVar[tuple[str, ...]] = ("spring", "positional", "generalized", "mjx")
+    view: ClassVar[str] = "follow"
+
+    split: str
+    state_size: int
+    goal_indices: tuple[int, ...]
+    goal_radius: float
+    episode_length: int = 1000
+
+    @property
+    def goal_size(self) -> int:
+        """Entries of the goal."""
+        return len(self.goal_indices)
+
+    @property
+    def observation_size(self) -> int:
+        """Entries of the observation: state and commanded goal."""
+        return self.state_size + self.goal_size
+
+    def achieved_goal(self, state_obs: jax.Array) -> jax.Array:
+        """The goal that a state achieves: ``[..., state_size] -> [..., goal_size]``."""
+        return state_obs[..., jnp.array(self.goal_indices)]
+
+    @abc.abstractmethod
+    def scene(self, state: State) -> mujoco.MjModel:
+        """The MuJoCo model that shows an (unbatched) state; constant over an episode."""
+
+    @abc.abstractmethod
+    def qpos(self, state: State) -> jax.Array:
+        """Joint positions of ``scene(state)`` for a state: ``[nq]``; works under jit and vmap."""
+
+    @abc.abstractmethod
+    def goal_position(self, state: State) -> jax.Array:
+        """World position ``[3]`` (m) of the commanded goal, where a marker is drawn."""
+
+
+class PipelineGoalEnv(PipelineEnv, GoalEnv):
+    """A ``GoalEnv`` on one of Brax's physics pipelines."""
+
+    @property
+    def observation_size(self) -> int:
+        """Entries of the observation: state and commanded goal."""
+        return self.state_size + self.goal_size
+
+    def scene(self, state: State) -> mujoco.MjModel:
+        """The model that the physics system was built from."""
+        del state
+        return self.sys.mj_model
+
+    def qpos(self, state: State) -> jax.Array:
+        """Joint positions ``[nq]``; Brax and MuJoCo order them alike."""
+        return state.pipeline_state.q
+
+
+def check_split(env: type[GoalEnv], split: str) -> str:
+    """Return ``split``, or raise ``ValueError`` naming the allowed ones."""
+    if split not in env.splits:
+        raise ValueError(f"split {split!r}: {env.__name__} has {', '.join(env.splits)}")
+    return split
+
+
+def check_backend(env: type[GoalEnv], backend: str | None) -> str:
+    """Return ``backend``, the default one for None, or raise ``ValueError`` naming the allowed ones."""
+    if backend is None:
+        return env.backends[0]
+    if backend not in env.backends:
+        raise ValueError(f"backend {backend!r}: {env.__name__} runs on {', '.join(env.backends)}")
+    return backend
