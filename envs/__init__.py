@@ -15,7 +15,21 @@ if TYPE_CHECKING:
     from .base import GoalEnv
 
 # name -> ("module:Class", constructor arguments)
-_REGISTRY: dict[str, tuple[str, dict[str, Any]]] = {}
+_REGISTRY: dict[str, tuple[str, dict[str, Any]]] = {
+    "point_maze": ("envs.point_maze:PointMaze", {"layout": "u"}),
+    "point_u_maze": ("envs.point_maze:PointMaze", {"layout": "u"}),
+    "point_u2_maze": ("envs.point_maze:PointMaze", {"layout": "u2"}),
+    "point_u3_maze": ("envs.point_maze:PointMaze", {"layout": "u3"}),
+    "point_u4_maze": ("envs.point_maze:PointMaze", {"layout": "u4"}),
+    "point_u5_maze": ("envs.point_maze:PointMaze", {"layout": "u5"}),
+    "point_u6_maze": ("envs.point_maze:PointMaze", {"layout": "u6"}),
+    "point_u7_maze": ("envs.point_maze:PointMaze", {"layout": "u7"}),
+    "point_big_maze": ("envs.point_maze:PointMaze", {"layout": "big"}),
+    "point_hardest_maze": ("envs.point_maze:PointMaze", {"layout": "hardest"}),
+}
+_ARMS: dict[str, tuple[str, dict[str, Any]]] = {}
+_PUSHER_AND_CHEETAH: dict[str, tuple[str, dict[str, Any]]] = {}
+_REGISTRY |= _PUSHER_AND_CHEETAH | _ARMS
 
 
 def names() -> tuple[str, ...]:

@@ -1,0 +1,192 @@
+"""A point mass in a maze: the cheapest environment, with dynamics of its own."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+from brax.envs.base import State
+
+from . import mazes
+from .base import GoalEnv, check_backend, check_split
+
+_TIMESTEP = 0.1  # s
+_MAX_SPEED = 1.2  # m/s
+_LAG = 0.5  # share of the gap to the commanded velocity that one step closes
+_HALF_WIDTH = 0.2  # m
+_SKIN = 1e-4  # m; how much a contact may overlap before it counts, above float32 rounding
+_JITTER = 0.25  # m; starts and goals lie within this of their cell's centre, on each axis
+_CELL_SIZE = 1.0  # m
+_WALL_HEIGHT = 0.5  # m
+
+
+def move(position: jax.Array, velocity: jax.Array, walls: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Advance a square body by one timestep; walls stop the velocity across them, not along them.
+
+    The axes move one after the other, each swept up to the first wall, so that a body can neither pass
+    through a wall (a step is shorter than a cell) nor cut a corner.
+
+    Args:
+      position: centre of the body ``[2]``, m.
+      velocity: ``[2]``, m/s.
+      walls: ``[rows, columns]``, True where there is a wall.
+
+    Returns:
+      The new position ``[2]`` and velocity ``[2]``.
+    """
+    for axis in (0, 1):
+        position, velocity = _move_axis(position, velocity, walls, axis)
+    return position, velocity
+
+
+def _move_axis(
+    position: jax.Array, velocity: jax.Array, walls: jax.Array, axis: int
+) -> tuple[jax.Array, jax.Array]:
+    """Advance along one axis; two probes on the leading edge look for walls."""
+    flat, columns = walls.reshape(-1), walls.shape[1]
+    side = jnp.where(velocity[axis] < 0, -1.0, 1.0)
+    moved = position[axis] + _TIMESTEP * velocity[axis]
+    lead = jnp.floor((moved + side * _HALF_WIDTH) / _CELL_SIZE + 0.5).astype(jnp.int32)
+    edges = position[1 - axis] + jnp.array([-1.0, 1.0]) * (_HALF_WIDTH - _SKIN)
+    across = jnp.floor(edges / _CELL_SIZE + 0.5).astype(jnp.int32)
+    cells = lead * columns + across if axis == 0 else across * columns + lead
+    hit = flat[cells].any()
+    contact = (lead - 0.5 * side) * _CELL_SIZE - side * _HALF_WIDTH
+    position = position.at[axis].set(jnp.where(hit, contact, moved))
+    velocity = velocity.at[axis].set(jnp.where(hit, 0.0, velocity[axis]))
+    return position, velocity
+
+
+def steer(velocity: jax.Array, action: jax.Array) -> jax.Array:
+    """Velocity ``[2]`` (m/s) one timestep into a commanded velocity, ``action`` in [-1, 1] of the largest."""
+    return velocity + _LAG * (_MAX_SPEED * jnp.clip(action, -1.0, 1.0) - velocity)
+
+
+def build_scene(walls: np.ndarray) -> mujoco.MjModel:
+    """A model to look at: floor, walls and the body on two slide joints."""
+    spec = mujoco.MjSpec()
+    rows, columns = walls.shape
+    spec.worldbody.add_light(
+        pos=[rows / 2, columns / 2, 10], dir=[0, 0, -1], type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
+    )
+    spec.worldbody.add_geom(
+        name="floor",
+        type=mujoco.mjtGeom.mjGEOM_PLANE,
+        pos=[(rows - 1) * _CELL_SIZE / 2, (columns - 1) * _CELL_SIZE / 2, 0],
+        size=[rows * _CELL_SIZE / 2, columns * _CELL_SIZE / 2, 0.1],
+        rgba=[0.93, 0.93, 0.95, 1],
+    )
+    mazes.add_walls(spec, walls, _CELL_SIZE, _WALL_HEIGHT)
+    body = spec.worldbody.add_body(name="point", pos=[0, 0, _HALF_WIDTH])
+    for name, axis in (("x", [1, 0, 0]), ("y", [0, 1, 0])):
+        body.add_joint(name=name, type=mujoco.mjtJoint.mjJNT_SLIDE, axis=axis)
+    body.add_geom(
+        name="point", type=mujoco.mjtGeom.mjGEOM_BOX, size=[_HALF_WIDTH] * 3, rgba=[0.16, 0.44, 0.85, 1]
+    )
+    return spec.compile()
+
+
+class PointMaze(GoalEnv):
+    """A point mass in a maze, steered by a velocity command.
+
+    Observation:
+
+    | index | quantity | unit |
+    | --- | --- | --- |
+    | 0, 1 | position x, y | m |
+    | 2, 3 | velocity x, y | m/s |
+    | 4, 5 | goal x, y | m |
+
+    Goal indices (0, 1), goal radius 0.3 m, cells of 1 m. Action: commanded velocity x, y in [-1, 1] of
+    1.2 m/s, which the velocity approaches by half the gap in each step of 0.1 s; the 6 cells of the u maze
+    take about 55 steps. The body is a square of 0.4 m that slides along walls. Starts and goals are drawn
+    within 0.25 m of their cell's centre. The episode is twice the time that the longest path of
+    the layout takes, rounded to 50 steps: 100 for u.
+
+    The observation is the whole state, so that ``pipeline_state`` is None.
+
+    Source: our own, after the point mazes of D4RL (Fu et al. 2020, arXiv 2004.07219); it stands in for
+    JaxGCRL's simple mazes, which put a sphere through rigid-body physics.
+    """
+
+    splits: ClassVar[tuple[str, ...]] = mazes.SPLITS
+    backends: ClassVar[tuple[str, ...]] = ("planar",)
+    view: ClassVar[str] = "top"
+
+    state_size = 4
+    goal_indices = (0, 1)
+    goal_radius = 0.3
+
+    def __init__(self, split: str = "train", backend: str | None = None, layout: str = "u"):
+        """Args: ``layout`` is a name in ``mazes.LAYOUTS`` or the text of a layout."""
+        self.split = check_split(type(self), split)
+        self._backend = check_backend(type(self), backend)
+        self._task = mazes.MazeTask(layout, split, _CELL_SIZE)
+        self._walls = jnp.array(self._task.maze.walls)
+        longest = self._task.maze.path_lengths.max()
+        steps_per_cell = _CELL_SIZE / (_MAX_SPEED * _TIMESTEP)
+        self.episode_length = 50 * max(1, math.ceil(2 * longest * steps_per_cell / 50 - 0.5))
+
+    @property
+    def action_size(self) -> int:
+        """Entries of the action: commanded velocity x, y."""
+        return 2
+
+    @property
+    def backend(self) -> str:
+        """ "planar": the dynamics in this file."""
+        return self._backend
+
+    def reset(self, rng: jax.Array) -> State:
+        """Draw a start and a goal."""
+        pair_key, start_key, goal_key = jax.random.split(rng, 3)
+        start, goal, goal_distance = self._task.draw(pair_key)
+        start = start + jax.random.uniform(start_key, (2,), minval=-_JITTER, maxval=_JITTER)
+        goal = goal + jax.random.uniform(goal_key, (2,), minval=-_JITTER, maxval=_JITTER)
+        zero = jnp.zeros(())
+        return State(
+            pipeline_state=None,
+            obs=jnp.concatenate([start, jnp.zeros(2), goal]),
+            reward=zero,
+            done=zero,
+            metrics={
+                "success": zero,
+                "dist": jnp.linalg.norm(start - goal),
+                "speed": zero,
+                "farthest_cell": zero,
+            },
+            info={"goal_distance": goal_distance, "start": start},
+        )
+
+    def step(self, state: State, action: jax.Array) -> State:
+        """Steer, move and slide."""
+        position, velocity, goal = jnp.split(state.obs, 3)
+        position, velocity = move(position, steer(velocity, action), self._walls)
+        dist = jnp.linalg.norm(position - goal)
+        success = (dist < self.goal_radius).astype(jnp.float32)
+        reached = self._task.path_length(state.info["start"], position)
+        metrics = {
+            "success": success,
+            "dist": dist,
+            "speed": jnp.linalg.norm(velocity),
+            "farthest_cell": jnp.maximum(state.metrics["farthest_cell"], reached),
+        }
+        obs = jnp.concatenate([position, velocity, goal])
+        return state.replace(obs=obs, reward=success, metrics={**state.metrics, **metrics})
+
+    def scene(self, state: State) -> mujoco.MjModel:
+        """Floor, walls and the point."""
+        del state
+        return build_scene(self._task.maze.walls)
+
+    def qpos(self, state: State) -> jax.Array:
+        """Position x, y (m)."""
+        return state.obs[:2]
+
+    def goal_position(self, state: State) -> jax.Array:
+        """The goal, at the height of the body's centre."""
+        return jnp.append(state.obs[4:6], _HALF_WIDTH)
