@@ -1,0 +1,1 @@
+"""Conclusions from finished runs: arrays in, arrays out; nothing here trains."""

@@ -1,0 +1,1 @@
+"""Depth thresholds in deep self-supervised reinforcement learning."""

@@ -1,0 +1,281 @@
+"""The run folder: the only code that knows its file names, for writing and for reading.
+
+    config.toml     every option, resolved
+    meta.json       sizes and costs of the agent; versions, device, git state and command line of each session
+    metrics.jsonl   one object per evaluation and seed; holds nothing that depends on the clock
+    timing.jsonl    one object per evaluation: seconds spent so far
+    status.json     how far the run is and how it ended
+    checkpoints/    <epoch>.safetensors, the latest few
+    videos/
+
+A killed process leaves every file readable: small files and checkpoints appear by rename, and a torn last
+line of a ``.jsonl`` file is dropped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+
+from .config import Config, ConfigError, load, option_name
+
+_CONFIG, _META, _STATUS, _LOCK = "config.toml", "meta.json", "status.json", ".lock"
+_LOGS = ("metrics.jsonl", "timing.jsonl")
+
+
+class RunError(RuntimeError):
+    """A run folder cannot be used; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A restored checkpoint."""
+
+    epoch: int
+    arrays: dict[str, np.ndarray]
+    skipped: list[str] = field(default_factory=list)  # damaged ones passed over, with the reason
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Last part of the path."""
+        return self.path.name
+
+    @property
+    def videos(self) -> Path:
+        """Where videos of this run go."""
+        return self.path / "videos"
+
+    def config(self) -> Config:
+        """The run's configuration."""
+        return load(self.path / _CONFIG)
+
+    def meta(self) -> dict[str, Any]:
+        """Contents of ``meta.json``."""
+        return self._read_json(_META)
+
+    def status(self) -> dict[str, Any]:
+        """Contents of ``status.json``."""
+        return self._read_json(_STATUS)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Rows of ``metrics.jsonl``, in the order written."""
+        return _read_lines(self.path / _LOGS[0])
+
+    def timing(self) -> list[dict[str, Any]]:
+        """Rows of ``timing.jsonl``, in the order written."""
+        return _read_lines(self.path / _LOGS[1])
+
+    def has_checkpoint(self) -> bool:
+        """Whether a checkpoint was written, readable or not."""
+        return bool(self._checkpoints())
+
+    def load_checkpoint(self) -> Checkpoint:
+        """The latest undamaged checkpoint.
+
+        Raises:
+          RunError: there is none; says what is wrong with those that are there.
+        """
+        skipped: list[str] = []
+        for file in reversed(self._checkpoints()):
+            try:
+                return Checkpoint(int(file.stem), _read_arrays(file), skipped)
+            except (OSError, ValueError) as error:
+                skipped.append(f"{file.name} ({error})")
+        reason = f"damaged: {'; '.join(skipped)}" if skipped else "none was written"
+        raise RunError(f"{self.path}: no usable checkpoint, {reason}")
+
+    def save_checkpoint(self, epoch: int, arrays: Mapping[str, np.ndarray], keep: int) -> None:
+        """Write a checkpoint and remove all but the latest ``keep``."""
+        folder = self.path / "checkpoints"
+        folder.mkdir(exist_ok=True)
+        _write_arrays(folder / f"{epoch:08d}.safetensors", arrays)
+        for old in self._checkpoints()[:-keep]:
+            old.unlink()
+
+    def drop_checkpoints_after(self, epoch: int) -> None:
+        """Remove checkpoints later than ``epoch``: those that were found damaged."""
+        for file in self._checkpoints():
+            if int(file.stem) > epoch:
+                file.unlink()
+
+    def append(self, metrics: Sequence[Mapping[str, Any]], timing: Mapping[str, Any]) -> None:
+        """Log one evaluation: a metrics row per seed and a timing row. Every row names its ``epoch``."""
+        for name, rows in zip(_LOGS, (metrics, [timing]), strict=True):
+            text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+            with (self.path / name).open("a", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+
+    def truncate(self, epoch: int) -> None:
+        """Drop log rows later than ``epoch``; training from that checkpoint writes them again."""
+        for name in _LOGS:
+            rows = [row for row in _read_lines(self.path / name) if row["epoch"] <= epoch]
+            _write_text(self.path / name, "".join(json.dumps(row) + "\n" for row in rows))
+
+    def write_meta(self, meta: Mapping[str, Any]) -> None:
+        """Replace ``meta.json``."""
+        _write_text(self.path / _META, json.dumps(meta, indent=2) + "\n")
+
+    def write_status(self, status: Mapping[str, Any]) -> None:
+        """Replace ``status.json``."""
+        _write_text(self.path / _STATUS, json.dumps(status, indent=2) + "\n")
+
+    def _checkpoints(self) -> list[Path]:
+        files = (self.path / "checkpoints").glob("*.safetensors")
+        return sorted(file for file in files if file.stem.isdigit())
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        file = self.path / name
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise RunError(f"{file}: cannot be read ({error})") from None
+        return content
+
+
+def open_run(path: Path | str) -> Run:
+    """A run folder for reading.
+
+    Raises:
+      RunError: it is not one.
+    """
+    path = Path(path)
+    if not (path / _CONFIG).is_file():
+        known = [str(run.path) for run in find_runs(path.parent)][:5] if path.parent.is_dir() else []
+        hint = f"; runs nearby: {', '.join(known)}" if known else ""
+        raise RunError(f"{path}: not a run folder (no {_CONFIG}){hint}")
+    return Run(path)
+
+
+def find_runs(root: Path | str) -> list[Run]:
+    """All run folders at or below ``root``, sorted by path."""
+    root = Path(root)
+    return [Run(file.parent) for file in sorted(root.rglob(_CONFIG))]
+
+
+@contextlib.contextmanager
+def hold(path: Path, config: Config, resume: bool) -> Iterator[Run]:
+    """Create or enter a run folder for writing, and keep other processes out until the block ends.
+
+    A new folder appears with its configuration in it or not at all.
+
+    Raises:
+      ConfigError: the folder holds another configuration, or a run and ``resume`` is False.
+      RunError: another process writes it, or it cannot be written.
+    """
+    new = not (path / _CONFIG).exists()
+    if new and path.exists() and any(entry.name != _LOCK for entry in path.iterdir()):
+        raise ConfigError(f"--out {path}: not empty and not a run folder")
+    if not new:
+        _check_same(path, Run(path).config(), config, resume)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = (path / _LOCK).open("a")
+    except OSError as error:
+        raise ConfigError(f"--out {path}: cannot be written ({error.strerror})") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunError(f"{path}: another process is writing this run") from None
+        if new:
+            _write_text(path / _CONFIG, tomli_w.dumps(config.to_dict()))
+        yield Run(path)
+
+
+def _check_same(path: Path, old: Config, new: Config, resume: bool) -> None:
+    differ = [name for name in Config.__dataclass_fields__ if getattr(old, name) != getattr(new, name)]
+    if differ:
+        changes = ", ".join(f"{option_name(n)} {getattr(old, n)} there, {getattr(new, n)} here" for n in differ)
+        raise ConfigError(f"--out {path}: holds a run with another configuration ({changes})")
+    if not resume:
+        raise ConfigError(f"--out {path}: holds this run already; add --resume to go on, or choose another folder")
+
+
+def _write_text(file: Path, text: str) -> None:
+    with _replacing(file) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def _write_arrays(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    from safetensors.numpy import save_file
+
+    ready = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    with _replacing(file) as partial:
+        save_file(ready, partial, metadata={"digest": _digest(ready)})
+
+
+def _read_arrays(file: Path) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="numpy") as stored:
+            arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - not a dict
+            digest = (stored.metadata() or {}).get("digest")
+    except SafetensorError as error:
+        raise ValueError(str(error)) from None
+    if digest != _digest(arrays):
+        raise ValueError("contents do not match their checksum")
+    return arrays
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8))
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _replacing(file: Path) -> Iterator[Path]:
+    """A path to write to; it takes the place of ``file`` once it is safely on the disk."""
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        yield partial
+        descriptor = os.open(partial, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _read_lines(file: Path) -> list[dict[str, Any]]:
+    """Objects of a ``.jsonl`` file; a torn last line is dropped.
+
+    Raises:
+      RunError: another line is not JSON.
+    """
+    if not file.exists():
+        return []
+    lines = file.read_bytes().split(b"\n")
+    rows = []
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            raise RunError(f"{file}: line {number} is not JSON") from None
+    return rows

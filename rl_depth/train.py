@@ -1,0 +1,221 @@
+"""Training: pure programs over one typed state, and the thin loop on the host around them.
+
+An epoch is one `Trainer.collect` (``num_envs * unroll`` environment steps) and one `Trainer.learn` (``updates``
+gradient steps). Leading axis of every state: ``S`` seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import envs
+from envs.base import GoalEnv
+
+from . import replay, rollout
+from .agent import Agent, AgentState, Batch, Hyper
+from .config import Config, ConfigError
+from .losses import Metrics
+
+# Streams of random numbers. A key is fold_in(fold_in(key(seed), stream), epoch): nothing is carried, so
+# evaluating or logging more or less often changes nothing else.
+_INIT, _START, _COLLECT, _LEARN, _EVALUATE = range(5)
+
+
+class TrainState(flax.struct.PyTreeNode):
+    """Everything that a run is, for one seed."""
+
+    seed: jax.Array  # int32
+    epoch: jax.Array  # int32: epochs done
+    diverged: jax.Array  # int32: epoch in which a loss or a parameter became non-finite; -1 if none did
+    agent: AgentState
+    hyper: Hyper
+    rollout: rollout.Rollout
+    replay: replay.Replay
+
+
+def make_env(config: Config, split: str | None = None) -> GoalEnv:
+    """The environment of a configuration.
+
+    Raises:
+      ConfigError: it cannot be made as asked.
+    """
+    try:
+        return envs.make(config.env, split=split, backend=config.backend)
+    except ValueError as error:
+        raise ConfigError(f"--env {config.env}: {error}") from None
+
+
+def make_agent(config: Config, env: GoalEnv) -> Agent:
+    """The agent of a configuration."""
+    return Agent.of(config, env.state_size, env.goal_size, env.action_size)
+
+
+def eval_split(env: GoalEnv) -> str:
+    """The split that progress is measured on: the evaluation goals if the environment has such."""
+    return "eval" if "eval" in env.splits else env.splits[0]
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """The programs of a run. Each maps states of one seed; `over_seeds` maps them over a leading axis."""
+
+    config: Config
+    env: GoalEnv
+    eval_env: GoalEnv
+    agent: Agent
+
+    @classmethod
+    def of(cls, config: Config) -> Trainer:
+        """The trainer that a configuration describes."""
+        env = make_env(config)
+        return cls(config, env, make_env(config, eval_split(env)), make_agent(config, env))
+
+    def init(self, seed: jax.Array) -> TrainState:
+        """A run before its first epoch."""
+        c = self.config
+        key = partial(_key, seed, epoch=jnp.int32(0))
+        return TrainState(
+            seed=seed,
+            epoch=jnp.int32(0),
+            diverged=jnp.int32(-1),
+            agent=self.agent.create(key(_INIT)),
+            hyper=Hyper.of(c),
+            rollout=rollout.start(self.env, c.num_envs, key(_START)),
+            replay=replay.create(c.replay_steps, c.num_envs, self.env.state_size, self.env.action_size),
+        )
+
+    def collect(self, state: TrainState) -> TrainState:
+        """Step the environments with the policy and store what they did; begins an epoch."""
+
+        def policy(observed: jax.Array, goal: jax.Array, key: jax.Array) -> jax.Array:
+            return self.agent.act(state.agent.params, observed, goal, key)
+
+        key = _key(state.seed, _COLLECT, state.epoch)
+        rolled, transitions = rollout.collect(self.env, policy, state.rollout, self.config.unroll, key)
+        return state.replace(
+            epoch=state.epoch + 1, rollout=rolled, replay=replay.insert(state.replay, transitions)
+        )
+
+    def learn(self, state: TrainState) -> tuple[TrainState, Metrics]:
+        """Take the epoch's gradient steps. Returns the means of their metrics."""
+        c = self.config
+        sample_key, update_key = jax.random.split(_key(state.seed, _LEARN, state.epoch))
+        picks = replay.sample(state.replay, state.hyper.gamma, c.batch_size, c.updates, sample_key)
+
+        def step(agent: AgentState, inputs: tuple[Any, jax.Array]) -> tuple[AgentState, Metrics]:
+            (row, goal_row, env), key = inputs
+            batch = Batch(
+                state=state.replay.state[row, env],
+                action=state.replay.action[row, env],
+                goal=self.env.achieved_goal(state.replay.state[goal_row, env]),
+            )
+            return self.agent.update(agent, batch, state.hyper, key)
+
+        agent, metrics = jax.lax.scan(step, state.agent, (picks, jax.random.split(update_key, c.updates)))
+        metrics = jax.tree.map(jnp.mean, metrics)
+        return _keep_if_finite(state, agent, metrics), metrics
+
+    def evaluate(self, state: TrainState) -> dict[str, jax.Array]:
+        """Episodes of the policy's mode on the evaluation split; ``[eval_episodes]`` each."""
+
+        def policy(observed: jax.Array, goal: jax.Array, key: jax.Array) -> jax.Array:
+            del key
+            return self.agent.act(state.agent.params, observed, goal)
+
+        key = _key(state.seed, _EVALUATE, state.epoch)
+        return rollout.evaluate(self.eval_env, policy, self.config.eval_episodes, key)
+
+
+def _key(seed: jax.Array, stream: int, epoch: jax.Array) -> jax.Array:
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), stream), epoch)
+
+
+def _keep_if_finite(state: TrainState, agent: AgentState, metrics: Metrics) -> TrainState:
+    """``state`` with the new agent, or with its old one for good once anything became non-finite."""
+    leaves = [*jax.tree.leaves(metrics), *jax.tree.leaves(agent.params)]
+    finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
+    good = finite & (state.diverged < 0)
+    return state.replace(
+        agent=jax.tree.map(lambda new, old: jnp.where(good, new, old), agent, state.agent),
+        diverged=jnp.where((state.diverged < 0) & ~finite, state.epoch, state.diverged),
+    )
+
+
+def over_seeds(program: Callable[..., Any]) -> Callable[..., Any]:
+    """``program`` for a leading axis of seeds.
+
+    A CPU works through the seeds one after another, since batching their small matrix products saves nothing there
+    and would turn rare resets into a reset per step; an accelerator takes them side by side.
+    """
+    if jax.default_backend() == "cpu":
+        return lambda state: jax.lax.map(program, state)
+    return jax.vmap(program)
+
+
+@dataclass(frozen=True)
+class Programs:
+    """A trainer's programs, compiled for all seeds of the run."""
+
+    init: Callable[[jax.Array], TrainState]
+    collect: Callable[[TrainState], TrainState]
+    learn: Callable[[TrainState], tuple[TrainState, Metrics]]
+    evaluate: Callable[[TrainState], dict[str, jax.Array]]
+
+    @classmethod
+    def of(cls, trainer: Trainer) -> Programs:
+        """Wrap a trainer's programs; each compiles when first called."""
+        return cls(
+            init=jax.jit(over_seeds(trainer.init)),
+            collect=jax.jit(over_seeds(trainer.collect), donate_argnums=0),
+            learn=jax.jit(over_seeds(trainer.learn), donate_argnums=0),
+            evaluate=jax.jit(over_seeds(trainer.evaluate)),
+        )
+
+
+def seeds_of(config: Config) -> jax.Array:
+    """The run's seeds, ``[S]`` int32."""
+    return jnp.arange(config.seeds, dtype=jnp.int32) + config.seed
+
+
+def to_arrays(state: TrainState) -> dict[str, np.ndarray]:
+    """The state as named host arrays, for a checkpoint."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(state)
+    return {jax.tree_util.keystr(path): np.asarray(_without_keys(leaf)) for path, leaf in leaves}
+
+
+def from_arrays(template: TrainState, arrays: dict[str, np.ndarray]) -> TrainState:
+    """The inverse of `to_arrays`, for a state of the template's shapes and dtypes.
+
+    Raises:
+      ValueError: an array is missing or of another shape or dtype.
+    """
+
+    def restore(path: Any, like: Any) -> jax.Array:
+        name = jax.tree_util.keystr(path)
+        is_key = jnp.issubdtype(like.dtype, jax.dtypes.prng_key)
+        shape, dtype = (like.shape, like.dtype) if not is_key else _key_layout(like)
+        found = arrays.get(name)
+        if found is None or found.shape != shape or found.dtype != dtype:
+            held = "missing" if found is None else f"{found.dtype}{list(found.shape)}"
+            raise ValueError(f"checkpoint entry {name} is {held}, not {dtype}{list(shape)}")
+        array = jnp.asarray(found)
+        return jax.random.wrap_key_data(array) if is_key else array
+
+    return jax.tree_util.tree_map_with_path(restore, template)
+
+
+def _without_keys(leaf: jax.Array) -> jax.Array:
+    return jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+
+
+def _key_layout(like: Any) -> tuple[tuple[int, ...], Any]:
+    data = jax.eval_shape(jax.random.key_data, like)
+    return data.shape, data.dtype
