@@ -26,6 +26,17 @@ _REGISTRY: dict[str, tuple[str, dict[str, Any]]] = {
     "point_u7_maze": ("envs.point_maze:PointMaze", {"layout": "u7"}),
     "point_big_maze": ("envs.point_maze:PointMaze", {"layout": "big"}),
     "point_hardest_maze": ("envs.point_maze:PointMaze", {"layout": "hardest"}),
+    "reacher": ("envs.reacher:Reacher", {}),
+    "ant": ("envs.ant:Ant", {}),
+    "ant_u_maze": ("envs.ant_maze:AntMaze", {"layout": "u"}),
+    "ant_u2_maze": ("envs.ant_maze:AntMaze", {"layout": "u2"}),
+    "ant_u3_maze": ("envs.ant_maze:AntMaze", {"layout": "u3"}),
+    "ant_u4_maze": ("envs.ant_maze:AntMaze", {"layout": "u4"}),
+    "ant_u5_maze": ("envs.ant_maze:AntMaze", {"layout": "u5"}),
+    "ant_u6_maze": ("envs.ant_maze:AntMaze", {"layout": "u6"}),
+    "ant_u7_maze": ("envs.ant_maze:AntMaze", {"layout": "u7"}),
+    "ant_big_maze": ("envs.ant_maze:AntMaze", {"layout": "big"}),
+    "ant_hardest_maze": ("envs.ant_maze:AntMaze", {"layout": "hardest"}),
 }
 _ARMS: dict[str, tuple[str, dict[str, Any]]] = {}
 _PUSHER_AND_CHEETAH: dict[str, tuple[str, dict[str, Any]]] = {}

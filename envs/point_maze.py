@@ -138,7 +138,7 @@ class PointMaze(GoalEnv):
 
     @property
     def backend(self) -> str:
-        """ "planar": the dynamics in this file."""
+        """``planar``, the dynamics in this file."""
         return self._backend
 
     def reset(self, rng: jax.Array) -> State:

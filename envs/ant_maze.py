@@ -1,0 +1,67 @@
+"""The ant in a maze."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from brax import base
+from brax.envs.base import State
+
+from . import mazes, models
+from .ant import AntEnv
+
+_CELL_SIZE = 4.0  # m
+_WALL_HEIGHT = 2.0  # m
+
+_FEET = ("left_foot_geom", "right_foot_geom", "third_foot_geom", "fourth_foot_geom")
+_HIPS = ("aux_1_geom", "aux_2_geom", "aux_3_geom", "aux_4_geom")
+
+
+class AntMaze(AntEnv):
+    """The ant walks through a maze with cells of 4 m and walls of 2 m.
+
+    The observation is that of ``Ant``: 0..28 the joint positions and velocities (m, rad, m/s, rad/s),
+    29..30 the goal x, y (m). Goal indices (0, 1), goal radius 0.5 m; starts and goals are centres of cells.
+    Action and termination are those of ``Ant``.
+
+    Source: JaxGCRL's ``ant_*_maze`` (arXiv 2408.11052), whose ``_eval`` names are our eval split, and the
+    layouts u2 to u7 of Wang et al. 2025 (arXiv 2503.14858); equal to JaxGCRL from the same key. The splits
+    ``near`` and ``far`` are for stitching (see ``mazes``).
+    """
+
+    splits: ClassVar[tuple[str, ...]] = mazes.SPLITS
+    view: ClassVar[str] = "top"
+
+    state_size = 29
+    goal_indices = (0, 1)
+
+    def __init__(self, split: str = "train", backend: str | None = None, layout: str = "u"):
+        """Build the maze; ``layout`` is a name in ``mazes.LAYOUTS`` or the text of a layout."""
+        self._task = mazes.MazeTask(layout, split, _CELL_SIZE)
+        spec = models.load_spec("ant")
+        models.set_initial_qpos(spec, extra=2)
+        models.collide(spec, ["torso_geom", *_HIPS, *_FEET])
+        spec.geom("floor").size = [60, 60, 40]
+        models.add_target(spec, height=0.01, reach=100, radius=0.9)
+        mazes.add_walls(spec, self._task.maze.walls, _CELL_SIZE, _WALL_HEIGHT)
+        super().__init__(spec, split, backend)
+
+    def reset(self, rng: jax.Array) -> State:
+        """Draw a start and a goal."""
+        q_key, qd_key, _, pair_key = jax.random.split(rng, 4)
+        q, qd = self._noisy_start(q_key, qd_key)
+        start, goal, goal_distance = self._task.draw(pair_key)
+        info = {"goal_distance": goal_distance, "start": start}
+        q = q.at[:2].set(start).at[-2:].set(goal)
+        return self._begin(q, qd.at[-2:].set(0), info, "farthest_cell")
+
+    def observe(self, pipeline_state: base.State) -> jax.Array:
+        """Joint positions and velocities of the ant, then the goal."""
+        return jnp.concatenate([pipeline_state.q[:-2], pipeline_state.qd[:-2], pipeline_state.x.pos[-1, :2]])
+
+    def behaviour(self, state: State, pipeline_state: base.State) -> dict[str, jax.Array]:
+        """``farthest_cell``: longest shortest path (cells) from the start to a cell reached so far."""
+        reached = self._task.path_length(state.info["start"], pipeline_state.x.pos[0, :2])
+        return {"farthest_cell": jnp.maximum(state.metrics["farthest_cell"], reached)}
