@@ -37,6 +37,12 @@ _REGISTRY: dict[str, tuple[str, dict[str, Any]]] = {
     "ant_u7_maze": ("envs.ant_maze:AntMaze", {"layout": "u7"}),
     "ant_big_maze": ("envs.ant_maze:AntMaze", {"layout": "big"}),
     "ant_hardest_maze": ("envs.ant_maze:AntMaze", {"layout": "hardest"}),
+    "ant_ball": ("envs.ant_objects:AntBall", {}),
+    "ant_push": ("envs.ant_objects:AntPush", {}),
+    "humanoid": ("envs.humanoid:Humanoid", {}),
+    "humanoid_u_maze": ("envs.humanoid:HumanoidMaze", {"layout": "u"}),
+    "humanoid_big_maze": ("envs.humanoid:HumanoidMaze", {"layout": "big"}),
+    "humanoid_hardest_maze": ("envs.humanoid:HumanoidMaze", {"layout": "hardest"}),
 }
 _ARMS: dict[str, tuple[str, dict[str, Any]]] = {}
 _PUSHER_AND_CHEETAH: dict[str, tuple[str, dict[str, Any]]] = {}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import abc
-
 import jax
 import jax.numpy as jnp
 import mujoco
@@ -13,15 +11,19 @@ from brax.envs.base import State
 from . import models
 from .base import PipelineGoalEnv, check_backend, check_split
 
+FEET = ("left_foot_geom", "right_foot_geom", "third_foot_geom", "fourth_foot_geom")
+"""Geoms of the ant that touch the ground."""
+
 _HEALTHY_HEIGHT = (0.2, 1.0)  # m; the episode ends outside
 _RESET_NOISE = 0.1  # rad or m: half-width of positions; rad/s or m/s: standard deviation of velocities
 _GOAL_CIRCLE = 10.0  # m
+_Q_SIZE, _QD_SIZE = 15, 14  # free joint and eight hinges
 
 
 class AntEnv(PipelineGoalEnv):
     """An ant of eight actuated joints with a goal body (the last two joint positions) in its world.
 
-    Subclasses build the model, draw the reset and observe.
+    Subclasses build the model and draw the reset.
     """
 
     goal_radius = 0.5
@@ -39,9 +41,16 @@ class AntEnv(PipelineGoalEnv):
             sys = self._tune_for_mjx(sys)
         super().__init__(sys=sys, backend=backend, n_frames=frames)
 
-    @abc.abstractmethod
     def observe(self, pipeline_state: base.State) -> jax.Array:
-        """State and goal: ``[observation_size]``."""
+        """Joint positions and velocities of the ant, what ``objects`` adds, the goal."""
+        ant_q, ant_qd = pipeline_state.q[:_Q_SIZE], pipeline_state.qd[:_QD_SIZE]
+        goal = pipeline_state.x.pos[-1, :2]
+        return jnp.concatenate([ant_q, ant_qd, *self.objects(pipeline_state), goal])
+
+    def objects(self, pipeline_state: base.State) -> tuple[jax.Array, ...]:
+        """Observed quantities of other bodies."""
+        del pipeline_state
+        return ()
 
     def behaviour(self, state: State, pipeline_state: base.State) -> dict[str, jax.Array]:
         """Metrics of the task's own, given the state before and the physics after a step."""
@@ -140,7 +149,3 @@ class Ant(AntEnv):
         goal = _GOAL_CIRCLE * jnp.array([jnp.cos(angle), jnp.sin(angle)])
         info = {"goal_distance": jnp.linalg.norm(goal - q[:2])}
         return self._begin(q.at[-2:].set(goal), qd.at[-2:].set(0), info)
-
-    def observe(self, pipeline_state: base.State) -> jax.Array:
-        """Joint positions and velocities of the ant, then the goal."""
-        return jnp.concatenate([pipeline_state.q[:-2], pipeline_state.qd[:-2], pipeline_state.x.pos[-1, :2]])

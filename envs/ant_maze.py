@@ -10,12 +10,11 @@ from brax import base
 from brax.envs.base import State
 
 from . import mazes, models
-from .ant import AntEnv
+from .ant import FEET, AntEnv
 
 _CELL_SIZE = 4.0  # m
 _WALL_HEIGHT = 2.0  # m
 
-_FEET = ("left_foot_geom", "right_foot_geom", "third_foot_geom", "fourth_foot_geom")
 _HIPS = ("aux_1_geom", "aux_2_geom", "aux_3_geom", "aux_4_geom")
 
 
@@ -42,7 +41,7 @@ class AntMaze(AntEnv):
         self._task = mazes.MazeTask(layout, split, _CELL_SIZE)
         spec = models.load_spec("ant")
         models.set_initial_qpos(spec, extra=2)
-        models.collide(spec, ["torso_geom", *_HIPS, *_FEET])
+        models.collide(spec, ["torso_geom", *_HIPS, *FEET])
         spec.geom("floor").size = [60, 60, 40]
         models.add_target(spec, height=0.01, reach=100, radius=0.9)
         mazes.add_walls(spec, self._task.maze.walls, _CELL_SIZE, _WALL_HEIGHT)
@@ -56,10 +55,6 @@ class AntMaze(AntEnv):
         info = {"goal_distance": goal_distance, "start": start}
         q = q.at[:2].set(start).at[-2:].set(goal)
         return self._begin(q, qd.at[-2:].set(0), info, "farthest_cell")
-
-    def observe(self, pipeline_state: base.State) -> jax.Array:
-        """Joint positions and velocities of the ant, then the goal."""
-        return jnp.concatenate([pipeline_state.q[:-2], pipeline_state.qd[:-2], pipeline_state.x.pos[-1, :2]])
 
     def behaviour(self, state: State, pipeline_state: base.State) -> dict[str, jax.Array]:
         """``farthest_cell``: longest shortest path (cells) from the start to a cell reached so far."""
