@@ -1,1 +1,27 @@
-"""Depth thresholds in deep self-supervised reinforcement learning."""
+"""Depth thresholds in deep self-supervised reinforcement learning.
+
+    import rl_depth
+
+    run = rl_depth.train(rl_depth.Config(depth=8, block="looped"), out="runs/mine")
+    policy = rl_depth.load(run)
+    action = policy(obs, goal, depth=32)
+
+Importing this package is cheap: JAX loads with the first of these names that needs it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {"Config": "config", "ConfigError": "config", "RunError": "runs", "load": "policy", "train": "session"}
+
+__all__ = ["Config", "ConfigError", "RunError", "load", "train"]  # noqa: F822 - resolved by __getattr__
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -171,6 +172,13 @@ def find_runs(root: Path | str) -> list[Run]:
     """All run folders at or below ``root``, sorted by path."""
     root = Path(root)
     return [Run(file.parent) for file in sorted(root.rglob(_CONFIG))]
+
+
+def fresh_path(config: Config) -> Path:
+    """A folder below ``runs/train`` that does not exist yet, named after the experiment."""
+    stem = Path("runs") / "train" / f"{config.env.replace(':', '.')}-{config.block}-{config.depth}"
+    candidates = (stem if n == 1 else stem.with_name(f"{stem.name}-{n}") for n in itertools.count(1))
+    return next(path for path in candidates if not path.exists())
 
 
 @contextlib.contextmanager

@@ -179,6 +179,12 @@ class Programs:
             evaluate=jax.jit(over_seeds(trainer.evaluate)),
         )
 
+    def compile(self, state: TrainState) -> Programs:
+        """The same programs, compiled for states like this one."""
+        like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
+        lowered = {name: getattr(self, name).lower(like) for name in ("collect", "learn", "evaluate")}
+        return Programs(init=self.init, **{name: program.compile() for name, program in lowered.items()})
+
 
 def seeds_of(config: Config) -> jax.Array:
     """The run's seeds, ``[S]`` int32."""

@@ -1,0 +1,55 @@
+"""What this process runs on, and the compilation cache it shares with the next one."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("rl-depth", "jax", "jaxlib", "flax", "optax", "brax", "mujoco", "mujoco-mjx", "numpy")
+
+
+def enable_compilation_cache() -> None:
+    """Keep compiled programs in the user's cache folder, unless JAX was told of another place."""
+    import jax
+
+    if jax.config.jax_compilation_cache_dir is None:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(base / "rl_depth" / "jax"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+def describe() -> dict[str, Any]:
+    """Versions, device and git state of this process, for a run's ``meta.json``."""
+    import jax
+
+    device = jax.devices()[0]
+    return {
+        "versions": {name: _version(name) for name in _PACKAGES} | {"python": platform.python_version()},
+        "device": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
+        "host": {"cpu_cores": os.cpu_count(), "machine": platform.machine(), "system": platform.system()},
+        "git": _git_state(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git_state() -> dict[str, Any] | None:
+    """Commit of this package's checkout and whether it differs from it; None outside a checkout."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "-uno"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
