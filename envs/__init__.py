@@ -26,6 +26,7 @@ _REGISTRY: dict[str, tuple[str, dict[str, Any]]] = {
     "point_u7_maze": ("envs.point_maze:PointMaze", {"layout": "u7"}),
     "point_big_maze": ("envs.point_maze:PointMaze", {"layout": "big"}),
     "point_hardest_maze": ("envs.point_maze:PointMaze", {"layout": "hardest"}),
+    "random_point_maze": ("envs.random_point_maze:RandomPointMaze", {}),
     "reacher": ("envs.reacher:Reacher", {}),
     "ant": ("envs.ant:Ant", {}),
     "ant_u_maze": ("envs.ant_maze:AntMaze", {"layout": "u"}),

@@ -133,8 +133,9 @@ class Humanoid(HumanoidEnv):
     | --- | --- | --- |
     | 0..2 | torso position x, y, z | m |
     | 3..6 | torso orientation, quaternion w, x, y, z | 1 |
-    | 7..23 | joint angles: abdomen z, y, x; right hip x, z, y, knee; left leg likewise; right shoulder 1, 2, \
-elbow; left arm likewise | rad |
+    | 7..9 | joint angles: abdomen z, y, x | rad |
+    | 10..13, 14..17 | joint angles: hip x, z, y and knee of the right, then the left leg | rad |
+    | 18..20, 21..23 | joint angles: shoulder 1, 2 and elbow of the right, then the left arm | rad |
     | 24, 25 | goal x, y | m |
     | 26..28 | torso velocity x, y, z | m/s |
     | 29..31 | torso angular velocity x, y, z | rad/s |

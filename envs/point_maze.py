@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import abc
 from typing import ClassVar
 
 import jax
@@ -22,6 +22,9 @@ _SKIN = 1e-4  # m; how much a contact may overlap before it counts, above float3
 _JITTER = 0.25  # m; starts and goals lie within this of their cell's centre, on each axis
 _CELL_SIZE = 1.0  # m
 _WALL_HEIGHT = 0.5  # m
+
+STEPS_PER_CELL = _CELL_SIZE / (_MAX_SPEED * _TIMESTEP)
+"""Steps that a cell takes at full speed."""
 
 
 def move(position: jax.Array, velocity: jax.Array, walls: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -90,7 +93,89 @@ def build_scene(walls: np.ndarray) -> mujoco.MjModel:
     return spec.compile()
 
 
-class PointMaze(GoalEnv):
+class PointEnv(GoalEnv):
+    """A point mass among walls; the observation is the whole state, and ``pipeline_state`` is None.
+
+    The observation begins with position and velocity and ends with the goal, x and y each. Subclasses draw
+    the reset, know the walls and measure paths.
+    """
+
+    backends: ClassVar[tuple[str, ...]] = ("planar",)
+    view: ClassVar[str] = "top"
+
+    goal_indices = (0, 1)
+    goal_radius = 0.3
+
+    def __init__(self, split: str, backend: str | None):
+        """Check split and backend."""
+        self.split = check_split(type(self), split)
+        self._backend = check_backend(type(self), backend)
+
+    @abc.abstractmethod
+    def walls(self, obs: jax.Array) -> jax.Array:
+        """Where the walls are: ``[rows, columns]``, bool."""
+
+    @abc.abstractmethod
+    def path_from_start(self, info: dict[str, jax.Array], position: jax.Array) -> jax.Array:
+        """Shortest path (cells) from the episode's start to the cell of a position ``[2]`` (m)."""
+
+    @property
+    def action_size(self) -> int:
+        """Entries of the action: commanded velocity x, y."""
+        return 2
+
+    @property
+    def backend(self) -> str:
+        """``planar``, the dynamics in this file."""
+        return self._backend
+
+    def step(self, state: State, action: jax.Array) -> State:
+        """Steer, move and slide for 0.1 s."""
+        position, velocity, goal = state.obs[:2], state.obs[2:4], state.obs[-2:]
+        position, velocity = move(position, steer(velocity, action), self.walls(state.obs))
+        dist = jnp.linalg.norm(position - goal)
+        success = (dist < self.goal_radius).astype(jnp.float32)
+        reached = self.path_from_start(state.info, position)
+        metrics = {
+            "success": success,
+            "dist": dist,
+            "speed": jnp.linalg.norm(velocity),
+            "farthest_cell": jnp.maximum(state.metrics["farthest_cell"], reached),
+        }
+        obs = jnp.concatenate([position, velocity, state.obs[4:]])
+        return state.replace(obs=obs, reward=success, metrics={**state.metrics, **metrics})
+
+    def scene(self, state: State) -> mujoco.MjModel:
+        """Floor, walls and the point."""
+        return build_scene(np.asarray(self.walls(state.obs)))
+
+    def qpos(self, state: State) -> jax.Array:
+        """Position x, y (m)."""
+        return state.obs[:2]
+
+    def goal_position(self, state: State) -> jax.Array:
+        """The goal, at the height of the body's centre."""
+        return jnp.append(state.obs[-2:], _HALF_WIDTH)
+
+    def _begin(
+        self, key: jax.Array, start: jax.Array, goal: jax.Array, maze: jax.Array, info: dict[str, jax.Array]
+    ) -> State:
+        """The first state of an episode: at rest near the centres ``start`` and ``goal`` ``[2]`` (m)."""
+        offsets = jax.random.uniform(key, (2, 2), minval=-_JITTER, maxval=_JITTER)
+        start, goal = start + offsets[0], goal + offsets[1]
+        zero = jnp.zeros(())
+        metrics = dict.fromkeys(("success", "speed", "farthest_cell"), zero)
+        return State(
+            pipeline_state=None,
+            obs=jnp.concatenate([start, jnp.zeros(2), maze, goal]),
+            reward=zero,
+            done=zero,
+            metrics=metrics | {"dist": jnp.linalg.norm(start - goal)},
+            info=info,
+        )
+
+
+class PointMaze(PointEnv):
     """A point mass in a maze, steered by a velocity command.
 
     Observation:
@@ -104,89 +189,37 @@ class PointMaze(GoalEnv):
     Goal indices (0, 1), goal radius 0.3 m, cells of 1 m. Action: commanded velocity x, y in [-1, 1] of
     1.2 m/s, which the velocity approaches by half the gap in each step of 0.1 s; the 6 cells of the u maze
     take about 55 steps. The body is a square of 0.4 m that slides along walls. Starts and goals are drawn
-    within 0.25 m of their cell's centre. The episode is twice the time that the longest path of
-    the layout takes, rounded to 50 steps: 100 for u.
-
-    The observation is the whole state, so that ``pipeline_state`` is None.
+    within 0.25 m of their cell's centre, on each axis. Never terminates; the episode is twice the time that
+    the longest path of the layout takes, rounded to 50 steps: 100 for u.
 
     Source: our own, after the point mazes of D4RL (Fu et al. 2020, arXiv 2004.07219); it stands in for
     JaxGCRL's simple mazes, which put a sphere through rigid-body physics.
     """
 
     splits: ClassVar[tuple[str, ...]] = mazes.SPLITS
-    backends: ClassVar[tuple[str, ...]] = ("planar",)
-    view: ClassVar[str] = "top"
 
     state_size = 4
-    goal_indices = (0, 1)
-    goal_radius = 0.3
 
     def __init__(self, split: str = "train", backend: str | None = None, layout: str = "u"):
-        """Args: ``layout`` is a name in ``mazes.LAYOUTS`` or the text of a layout."""
-        self.split = check_split(type(self), split)
-        self._backend = check_backend(type(self), backend)
+        """Read the maze; ``layout`` is a name in ``mazes.LAYOUTS`` or the text of a layout."""
+        super().__init__(split, backend)
         self._task = mazes.MazeTask(layout, split, _CELL_SIZE)
         self._walls = jnp.array(self._task.maze.walls)
-        longest = self._task.maze.path_lengths.max()
-        steps_per_cell = _CELL_SIZE / (_MAX_SPEED * _TIMESTEP)
-        self.episode_length = 50 * max(1, math.ceil(2 * longest * steps_per_cell / 50 - 0.5))
-
-    @property
-    def action_size(self) -> int:
-        """Entries of the action: commanded velocity x, y."""
-        return 2
-
-    @property
-    def backend(self) -> str:
-        """``planar``, the dynamics in this file."""
-        return self._backend
+        longest = int(self._task.maze.path_lengths.max())
+        self.episode_length = 50 * max(1, round(2 * longest * STEPS_PER_CELL / 50))
 
     def reset(self, rng: jax.Array) -> State:
         """Draw a start and a goal."""
-        pair_key, start_key, goal_key = jax.random.split(rng, 3)
+        pair_key, offset_key = jax.random.split(rng)
         start, goal, goal_distance = self._task.draw(pair_key)
-        start = start + jax.random.uniform(start_key, (2,), minval=-_JITTER, maxval=_JITTER)
-        goal = goal + jax.random.uniform(goal_key, (2,), minval=-_JITTER, maxval=_JITTER)
-        zero = jnp.zeros(())
-        return State(
-            pipeline_state=None,
-            obs=jnp.concatenate([start, jnp.zeros(2), goal]),
-            reward=zero,
-            done=zero,
-            metrics={
-                "success": zero,
-                "dist": jnp.linalg.norm(start - goal),
-                "speed": zero,
-                "farthest_cell": zero,
-            },
-            info={"goal_distance": goal_distance, "start": start},
-        )
+        info = {"goal_distance": goal_distance, "start": start}
+        return self._begin(offset_key, start, goal, jnp.zeros(0), info)
 
-    def step(self, state: State, action: jax.Array) -> State:
-        """Steer, move and slide."""
-        position, velocity, goal = jnp.split(state.obs, 3)
-        position, velocity = move(position, steer(velocity, action), self._walls)
-        dist = jnp.linalg.norm(position - goal)
-        success = (dist < self.goal_radius).astype(jnp.float32)
-        reached = self._task.path_length(state.info["start"], position)
-        metrics = {
-            "success": success,
-            "dist": dist,
-            "speed": jnp.linalg.norm(velocity),
-            "farthest_cell": jnp.maximum(state.metrics["farthest_cell"], reached),
-        }
-        obs = jnp.concatenate([position, velocity, goal])
-        return state.replace(obs=obs, reward=success, metrics={**state.metrics, **metrics})
+    def walls(self, obs: jax.Array) -> jax.Array:
+        """The layout's walls."""
+        del obs
+        return self._walls
 
-    def scene(self, state: State) -> mujoco.MjModel:
-        """Floor, walls and the point."""
-        del state
-        return build_scene(self._task.maze.walls)
-
-    def qpos(self, state: State) -> jax.Array:
-        """Position x, y (m)."""
-        return state.obs[:2]
-
-    def goal_position(self, state: State) -> jax.Array:
-        """The goal, at the height of the body's centre."""
-        return jnp.append(state.obs[4:6], _HALF_WIDTH)
+    def path_from_start(self, info: dict[str, jax.Array], position: jax.Array) -> jax.Array:
+        """Looked up in the layout's table."""
+        return self._task.path_length(info["start"], position)
