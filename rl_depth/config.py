@@ -41,6 +41,9 @@ def _whole(type_: Any, tokens: Sequence[Any]) -> int:
     return int(text) if text.lstrip("+-").isdigit() else whole
 
 
+Whole = Annotated[int, Parameter(converter=_whole)]
+
+
 def _int(group: Group) -> Parameter:
     return Parameter(group=group, converter=_whole)
 
@@ -360,16 +363,21 @@ def preset_source(path: Path) -> Toml:
     """Where cyclopts reads options from that no flag gave.
 
     Raises:
-      ConfigError: the file cannot be read or is not TOML.
+      ConfigError: the file cannot be read, is not TOML, or has a key that is no option.
     """
     try:
-        tomllib.loads(path.read_text(encoding="utf-8"))
+        keys = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: cannot be read (not UTF-8 text)") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
+    for key in keys:
+        if key not in Config.__dataclass_fields__:
+            near = difflib.get_close_matches(key, Config.__dataclass_fields__, n=3, cutoff=0.4)
+            hint = f"; nearest: {', '.join(near)}" if near else "; `rl-depth train --help` lists all"
+            raise ConfigError(f"{path}: unknown key {key!r}{hint}")
     return Toml(path, must_exist=True, search_parents=False, use_commands_as_keys=False)
 
 

@@ -25,13 +25,14 @@ def by_difficulty(episodes: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
     """
     distance = np.asarray(episodes["goal_distance"])
     rows = []
-    for group in _groups(distance):
+    for group in groups(distance):
         means = summarise({name: np.asarray(values)[group] for name, values in episodes.items()})
         rows.append({"goal_distance": means.pop("goal_distance"), "episodes": int(group.sum()), **means})
     return rows
 
 
-def _groups(distance: np.ndarray) -> list[np.ndarray]:
+def groups(distance: np.ndarray) -> list[np.ndarray]:
+    """Masks of the episodes of each difficulty: whole values apart (cells), others in four equal bins."""
     levels = np.unique(distance)
     if len(levels) <= _MAX_LEVELS and np.all(levels == np.round(levels)):
         return [distance == level for level in levels]

@@ -71,8 +71,8 @@ def _along(mask: jax.Array, leaf: jax.Array) -> jax.Array:
     return mask.reshape(mask.shape + (1,) * (leaf.ndim - mask.ndim))
 
 
-def evaluate(env: GoalEnv, policy: Policy, episodes: int, key: jax.Array) -> dict[str, jax.Array]:
-    """Run one whole episode in each of ``episodes`` environments.
+def evaluate(env: GoalEnv, policy: Policy, reset_keys: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
+    """Run one whole episode from each of ``reset_keys [E]``.
 
     Returns:
       Per episode ``[E]``, over the steps until it ended:
@@ -81,18 +81,8 @@ def evaluate(env: GoalEnv, policy: Policy, episodes: int, key: jax.Array) -> dic
       ``dist_mean``, ``dist_min``, ``dist_final`` (m), and ``<name>_mean`` and ``<name>_max`` of every further
       metric of the environment.
     """
-    reset_key, run_key = jax.random.split(key)
-    state = jax.vmap(env.reset)(jax.random.split(reset_key, episodes))
-    extremes = {name: jnp.full(episodes, -jnp.inf) for name in state.metrics}
-    sums = {name: jnp.zeros(episodes) for name in state.metrics}
-    totals = _Totals(
-        alive=jnp.ones(episodes, bool),
-        steps=jnp.zeros(episodes),
-        total=sums,
-        largest=extremes,
-        smallest={name: jnp.full(episodes, jnp.inf) for name in state.metrics},
-        final=dict(sums),
-    )
+    state = jax.vmap(env.reset)(reset_keys)
+    totals = _Totals.start(tuple(state.metrics), reset_keys.shape[0])
 
     def step(carry: tuple[State, _Totals], key: jax.Array) -> tuple[tuple[State, _Totals], None]:
         state, totals = carry
@@ -101,7 +91,7 @@ def evaluate(env: GoalEnv, policy: Policy, episodes: int, key: jax.Array) -> dic
         return (state, totals.add(state)), None
 
     goal_distance = state.info["goal_distance"]
-    (_, totals), _ = jax.lax.scan(step, (state, totals), jax.random.split(run_key, env.episode_length))
+    (_, totals), _ = jax.lax.scan(step, (state, totals), jax.random.split(key, env.episode_length))
     return {"goal_distance": goal_distance, **totals.summary()}
 
 
@@ -114,6 +104,22 @@ class _Totals(flax.struct.PyTreeNode):
     largest: dict[str, jax.Array]
     smallest: dict[str, jax.Array]
     final: dict[str, jax.Array]
+
+    @classmethod
+    def start(cls, names: tuple[str, ...], episodes: int) -> _Totals:
+        """Statistics before the first step."""
+
+        def filled(value: float) -> dict[str, jax.Array]:
+            return {name: jnp.full(episodes, value) for name in names}
+
+        return cls(
+            alive=jnp.ones(episodes, bool),
+            steps=jnp.zeros(episodes),
+            total=filled(0.0),
+            largest=filled(-jnp.inf),
+            smallest=filled(jnp.inf),
+            final=filled(0.0),
+        )
 
     def add(self, state: State) -> _Totals:
         """Take in one step's metrics."""

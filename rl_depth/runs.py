@@ -6,6 +6,7 @@
     timing.jsonl    one object per evaluation: seconds spent so far
     status.json     how far the run is and how it ended
     checkpoints/    <epoch>.safetensors, the latest few
+    evaluations/    what `rl-depth evaluate` found
     videos/
 
 A killed process leaves every file readable: small files and checkpoints appear by rename, and a torn last
@@ -62,6 +63,10 @@ class Run:
     def videos(self) -> Path:
         """Where videos of this run go."""
         return self.path / "videos"
+
+    def evaluation_file(self, name: str) -> Path:
+        """Where the result of `rl-depth evaluate` goes."""
+        return self.path / "evaluations" / f"{name}.json"
 
     def config(self) -> Config:
         """The run's configuration."""

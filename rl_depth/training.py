@@ -130,8 +130,9 @@ class Trainer:
             del key
             return self.agent.act(state.agent.params, observed, goal)
 
-        key = _key(state.seed, _EVALUATE, state.epoch)
-        return rollout.evaluate(self.eval_env, policy, self.config.eval_episodes, key)
+        reset_key, key = jax.random.split(_key(state.seed, _EVALUATE, state.epoch))
+        reset_keys = jax.random.split(reset_key, self.config.eval_episodes)
+        return rollout.evaluate(self.eval_env, policy, reset_keys, key)
 
 
 def _key(seed: jax.Array, stream: int, epoch: jax.Array) -> jax.Array:

@@ -1,0 +1,5 @@
+"""``python -m rl_depth``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,83 @@
+"""Tables in the terminal."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import envs
+
+_COLUMNS = ("success_any", "success_final", "time_at_goal", "dist_final", "dist_min")
+
+
+def show_evaluation(rows: Sequence[Mapping[str, Any]]) -> None:
+    """One line per test depth and goal difficulty; over several seeds, the median and range."""
+    first = rows[0]
+    table = Table(title=f"{first['split']} goals, {'drawn actions' if first['stochastic'] else 'mode of the policy'}")
+    for name in ("depth", "goal distance", "episodes", *_COLUMNS):
+        table.add_column(name.replace("_", " "), justify="right")
+    by_depth: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        by_depth[row["depth"]].append(row)
+    for depth, agents in by_depth.items():
+        for levels in zip(*(agent["by_difficulty"] for agent in agents), strict=True):
+            distance = f"{levels[0]['goal_distance']:.3g}"
+            table.add_row(str(depth), distance, str(levels[0]["episodes"]), *_cells(levels))
+        table.add_row(str(depth), "all", str(agents[0]["episodes"]), *_cells(agents), end_section=True)
+    Console().print(table)
+
+
+def _cells(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [spread([row[name] for row in rows]) for name in _COLUMNS]
+
+
+def spread(values: Sequence[float], digits: int = 2) -> str:
+    """One value, or the median and the range of several."""
+    low, middle, high = (f"{f(values):.{digits}f}" for f in (np.min, np.median, np.max))
+    return middle if len(values) == 1 else f"{middle} ({low}-{high})"
+
+
+def show_environments(*, check: bool) -> None:
+    """Every registered environment with sizes, splits and backends; with ``check``, steps per second of each."""
+    table = Table(title="environments")
+    for name in ("name", "state", "goal", "action", "radius (m)", "episode", "splits", "backends"):
+        table.add_column(name, justify="right" if name in ("state", "goal", "action", "radius (m)", "episode") else "left")
+    if check:
+        table.add_column("steps/s (64 copies)")
+    for name in envs.names():
+        env = envs.make(name)
+        sizes = (env.state_size, env.goal_size, env.action_size, env.goal_radius, env.episode_length)
+        cells = [name, *(f"{size:g}" for size in sizes), ", ".join(env.splits), ", ".join(env.backends)]
+        if check:
+            cells.append(", ".join(f"{backend} {_rate(name, backend)}" for backend in env.backends))
+        table.add_row(*cells)
+    Console().print(table)
+
+
+def _rate(name: str, backend: str, copies: int = 64, steps: int = 20) -> str:
+    """Steps per second under random actions, after compiling; "non-finite" if the simulation breaks."""
+    import jax
+    import jax.numpy as jnp
+
+    env = envs.make(name, backend=backend)
+    state = jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(0), copies))
+
+    def run(state: Any, key: jax.Array) -> Any:
+        def step(state: Any, key: jax.Array) -> tuple[Any, None]:
+            action = jax.random.uniform(key, (copies, env.action_size), minval=-1.0, maxval=1.0)
+            return jax.vmap(env.step)(state, action), None
+
+        return jax.lax.scan(step, state, jax.random.split(key, steps))[0]
+
+    program = jax.jit(run)
+    state = jax.block_until_ready(program(state, jax.random.key(1)))
+    began = time.perf_counter()
+    state = jax.block_until_ready(program(state, jax.random.key(2)))
+    seconds = time.perf_counter() - began
+    return f"{copies * steps / seconds:,.0f}" if bool(jnp.all(jnp.isfinite(state.obs))) else "non-finite"
