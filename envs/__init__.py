@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _REGISTRY: dict[str, tuple[str, dict[str, Any]]] = {
     "point_u5_maze": ("envs.point_maze:PointMaze", {"layout": "u5"}),
     "point_u6_maze": ("envs.point_maze:PointMaze", {"layout": "u6"}),
     "point_u7_maze": ("envs.point_maze:PointMaze", {"layout": "u7"}),
+    "point_u4_maze_stitch": ("envs.point_maze:PointMaze", {"layout": "u4", "stitch": True}),
     "point_big_maze": ("envs.point_maze:PointMaze", {"layout": "big"}),
     "point_hardest_maze": ("envs.point_maze:PointMaze", {"layout": "hardest"}),
     "random_point_maze": ("envs.random_point_maze:RandomPointMaze", {}),
@@ -36,6 +38,7 @@ _REGISTRY: dict[str, tuple[str, dict[str, Any]]] = {
     "ant_u5_maze": ("envs.ant_maze:AntMaze", {"layout": "u5"}),
     "ant_u6_maze": ("envs.ant_maze:AntMaze", {"layout": "u6"}),
     "ant_u7_maze": ("envs.ant_maze:AntMaze", {"layout": "u7"}),
+    "ant_u4_maze_stitch": ("envs.ant_maze:AntMaze", {"layout": "u4", "stitch": True}),
     "ant_big_maze": ("envs.ant_maze:AntMaze", {"layout": "big"}),
     "ant_hardest_maze": ("envs.ant_maze:AntMaze", {"layout": "hardest"}),
     "ant_ball": ("envs.ant_objects:AntBall", {}),
@@ -48,6 +51,17 @@ _REGISTRY: dict[str, tuple[str, dict[str, Any]]] = {
 _ARMS: dict[str, tuple[str, dict[str, Any]]] = {}
 _PUSHER_AND_CHEETAH: dict[str, tuple[str, dict[str, Any]]] = {}
 _REGISTRY |= _PUSHER_AND_CHEETAH | _ARMS
+
+_CLASS_CONTRACT = ("splits", "backends", "view", "reset", "step", "scene", "qpos", "goal_position")
+_CONTRACT = (
+    "split",
+    "state_size",
+    "goal_indices",
+    "goal_radius",
+    "episode_length",
+    "observation_size",
+    "action_size",
+)
 
 
 def names() -> tuple[str, ...]:
@@ -78,7 +92,7 @@ def make(name: str, *, split: str | None = None, backend: str | None = None, **o
       **options: further constructor arguments of the environment's class.
 
     Raises:
-      ValueError: unknown name, split, backend or layout.
+      ValueError: unknown name, split, backend, layout or option; or a class that does not meet the contract.
     """
     path, defaults = _REGISTRY.get(check_name(name), (name, {}))
     module, _, cls_name = path.partition(":")
@@ -86,4 +100,17 @@ def make(name: str, *, split: str | None = None, backend: str | None = None, **o
         cls = getattr(importlib.import_module(module), cls_name)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"environment {name!r} cannot be imported: {error}") from error
-    return cls(split=split or cls.splits[0], backend=backend, **{**defaults, **options})
+    _check_contract(name, cls, _CLASS_CONTRACT)
+    known = list(inspect.signature(cls).parameters)
+    for option in options:
+        if option not in known:
+            raise ValueError(f"unknown option {option!r} of environment {name!r}; known: {', '.join(known)}")
+    env = cls(split=split or cls.splits[0], backend=backend, **{**defaults, **options})
+    _check_contract(name, env, _CONTRACT)
+    return env
+
+
+def _check_contract(name: str, thing: Any, attributes: tuple[str, ...]) -> None:
+    missing = [attribute for attribute in attributes if not hasattr(thing, attribute)]
+    if missing:
+        raise ValueError(f"environment {name!r} lacks {', '.join(missing)}; see envs.base.GoalEnv")

@@ -11,6 +11,7 @@ from brax.envs.base import State
 
 from . import mazes, models
 from .ant import FEET, AntEnv
+from .base import check_split
 
 _CELL_SIZE = 4.0  # m
 _WALL_HEIGHT = 2.0  # m
@@ -26,19 +27,30 @@ class AntMaze(AntEnv):
     Action and termination are those of ``Ant``.
 
     Source: JaxGCRL's ``ant_*_maze`` (arXiv 2408.11052), whose ``_eval`` names are our eval split, and the
-    layouts u2 to u7 of Wang et al. 2025 (arXiv 2503.14858); equal to JaxGCRL from the same key. The splits
-    ``near`` and ``far`` are for stitching (see ``mazes``).
+    layouts u2 to u7 of Wang et al. 2025 (arXiv 2503.14858); equal to JaxGCRL from the same key.
     """
 
-    splits: ClassVar[tuple[str, ...]] = mazes.SPLITS
     view: ClassVar[str] = "top"
 
     state_size = 29
     goal_indices = (0, 1)
 
-    def __init__(self, split: str = "train", backend: str | None = None, layout: str = "u"):
-        """Build the maze; ``layout`` is a name in ``mazes.LAYOUTS`` or the text of a layout."""
-        self._task = mazes.MazeTask(layout, split, _CELL_SIZE)
+    def __init__(
+        self,
+        split: str = "train",
+        backend: str | None = None,
+        layout: str = "u",
+        stitch: bool = False,
+    ):
+        """Build the maze.
+
+        Args:
+          split: "train" or "eval".
+          backend: one of ``backends``; None for the first.
+          layout: a name in ``mazes.LAYOUTS`` or the text of a layout.
+          stitch: pair all free cells, near ones in train and far ones in eval (see ``mazes``).
+        """
+        self._task = mazes.MazeTask(layout, check_split(type(self), split), _CELL_SIZE, stitch)
         spec = models.load_spec("ant")
         models.set_initial_qpos(spec, extra=2)
         models.collide(spec, ["torso_geom", *_HIPS, *FEET])

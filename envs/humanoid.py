@@ -181,16 +181,27 @@ class HumanoidMaze(HumanoidEnv):
     (cells) from the start to a cell reached so far.
 
     Source: JaxGCRL's ``humanoid_*_maze`` (arXiv 2408.11052), whose ``_eval`` names are our eval split;
-    equal to it from the same key. Its dense reward is dropped. The splits ``near`` and ``far`` are for
-    stitching (see ``mazes``).
+    equal to it from the same key. Its dense reward is dropped.
     """
 
-    splits: ClassVar[tuple[str, ...]] = mazes.SPLITS
     view: ClassVar[str] = "top"
 
-    def __init__(self, split: str = "train", backend: str | None = None, layout: str = "u"):
-        """Build the maze; ``layout`` is a name in ``mazes.LAYOUTS`` or the text of a layout."""
-        self._task = mazes.MazeTask(layout, split, _CELL_SIZE)
+    def __init__(
+        self,
+        split: str = "train",
+        backend: str | None = None,
+        layout: str = "u",
+        stitch: bool = False,
+    ):
+        """Build the maze.
+
+        Args:
+          split: "train" or "eval".
+          backend: one of ``backends``; None for the first.
+          layout: a name in ``mazes.LAYOUTS`` or the text of a layout.
+          stitch: pair all free cells, near ones in train and far ones in eval (see ``mazes``).
+        """
+        self._task = mazes.MazeTask(layout, check_split(type(self), split), _CELL_SIZE, stitch)
         spec = _humanoid_spec(reach=100)
         spec.geom("floor").size = [60, 60, 0.125]
         mazes.add_walls(spec, self._task.maze.walls, _CELL_SIZE, _WALL_HEIGHT)

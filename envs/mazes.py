@@ -7,8 +7,8 @@ A layout is a grid of characters, one cell each:
     g  goal of the train split only          e  goal of the eval split only
 
 Cell (row, column) is centred at x = row * cell_size, y = column * cell_size, as in the peer packages.
-Four splits follow from any layout. ``train`` and ``eval`` pair every start with every goal of that split.
-``near`` and ``far`` are for stitching: they pair all free cells with one another, those at most
+The splits ``train`` and ``eval`` pair every start with every goal of the split. When stitching is asked
+for, the letters S, G, g and e do not count: all free cells are paired with one another, those at most
 ``NEAR`` steps of path apart to train on, the others to be evaluated on.
 
 Sources: u, big and hardest with their evaluation goals from JaxGCRL (Bortkiewicz et al. 2025,
@@ -27,10 +27,8 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 
-SPLITS = ("train", "eval", "near", "far")
-
 NEAR = 3
-"""Longest path (cells) between start and goal in the ``near`` split."""
+"""Longest path (cells) between start and goal that stitching trains on."""
 
 WALL_RGBA = (0.55, 0.57, 0.62, 1.0)
 
@@ -144,20 +142,23 @@ class Maze:
         """Cells that carry one of ``letters``, row by row: ``[n, 2]`` of (row, column)."""
         return np.argwhere(np.isin(self.grid, list(letters)))
 
-    def pairs(self, split: str) -> np.ndarray:
+    def pairs(self, split: str, stitch: bool = False) -> np.ndarray:
         """Start and goal cells of a split: ``[n, 2 (start, goal), 2 (row, column)]``.
+
+        Args:
+          split: "train" or "eval".
+          stitch: pair all free cells by the length of the path between them.
 
         Raises:
           ValueError: the layout has no pair for the split.
         """
-        if split in _GOAL_LETTERS:
-            starts, goals = self.cells("S"), self.cells(_GOAL_LETTERS[split])
-        else:
+        starts, goals = self.cells("S"), self.cells(_GOAL_LETTERS[split])
+        if stitch:
             starts = goals = np.argwhere(~self.walls)
         pairs = np.stack([np.repeat(starts, len(goals), axis=0), np.tile(goals, (len(starts), 1))], axis=1)
-        if split not in _GOAL_LETTERS:
+        if stitch:
             length = self.length_of(pairs)
-            pairs = pairs[(length > 0) & ((length <= NEAR) if split == "near" else (length > NEAR))]
+            pairs = pairs[(length > 0) & ((length <= NEAR) == (split == "train"))]
         if not len(pairs):
             raise ValueError(f"maze {self.name!r} has no goal for split {split!r}:\n{self.text}")
         return pairs
@@ -251,10 +252,10 @@ class MazeTask:
       goal_distances: ``[n]``, path lengths of the pairs, cells.
     """
 
-    def __init__(self, layout: str, split: str, cell_size: float):
+    def __init__(self, layout: str, split: str, cell_size: float, stitch: bool = False):
         self.maze = load(layout)
         self.cell_size = cell_size
-        pairs = self.maze.pairs(split)
+        pairs = self.maze.pairs(split, stitch)
         self.starts = jnp.array(pairs[:, 0] * cell_size, jnp.float32)
         self.goals = jnp.array(pairs[:, 1] * cell_size, jnp.float32)
         self.goal_distances = jnp.array(self.maze.length_of(pairs), jnp.float32)

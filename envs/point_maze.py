@@ -196,14 +196,25 @@ class PointMaze(PointEnv):
     JaxGCRL's simple mazes, which put a sphere through rigid-body physics.
     """
 
-    splits: ClassVar[tuple[str, ...]] = mazes.SPLITS
-
     state_size = 4
 
-    def __init__(self, split: str = "train", backend: str | None = None, layout: str = "u"):
-        """Read the maze; ``layout`` is a name in ``mazes.LAYOUTS`` or the text of a layout."""
+    def __init__(
+        self,
+        split: str = "train",
+        backend: str | None = None,
+        layout: str = "u",
+        stitch: bool = False,
+    ):
+        """Read the maze.
+
+        Args:
+          split: "train" or "eval".
+          backend: "planar".
+          layout: a name in ``mazes.LAYOUTS`` or the text of a layout.
+          stitch: pair all free cells, near ones in train and far ones in eval (see ``mazes``).
+        """
         super().__init__(split, backend)
-        self._task = mazes.MazeTask(layout, split, _CELL_SIZE)
+        self._task = mazes.MazeTask(layout, split, _CELL_SIZE, stitch)
         self._walls = jnp.array(self._task.maze.walls)
         longest = int(self._task.maze.path_lengths.max())
         self.episode_length = 50 * max(1, round(2 * longest * STEPS_PER_CELL / 50))
