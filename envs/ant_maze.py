@@ -50,7 +50,7 @@ class AntMaze(AntEnv):
           layout: a name in ``mazes.LAYOUTS`` or the text of a layout.
           stitch: pair all free cells, near ones in train and far ones in eval (see ``mazes``).
         """
-        self._task = mazes.MazeTask(layout, check_split(type(self), split), _CELL_SIZE, stitch)
+        self._task = mazes.MazeTask(layout, check_split(type(self), split), _CELL_SIZE, stitch=stitch)
         spec = models.load_spec("ant")
         models.set_initial_qpos(spec, extra=2)
         models.collide(spec, ["torso_geom", *_HIPS, *FEET])

@@ -94,9 +94,7 @@ class HumanoidEnv(PipelineGoalEnv):
         state = [pipeline_state.q, pipeline_state.qd, inertias.ravel(), motions.ravel(), torques]
         return jnp.concatenate([*state, goal])
 
-    def _mass_centre(
-        self, pipeline_state: base.State
-    ) -> tuple[jax.Array, base.Inertia, jax.Array, base.Transform]:
+    def _mass_centre(self, pipeline_state: base.State) -> tuple[jax.Array, base.Inertia, jax.Array, base.Transform]:
         """Centre of mass ``[3]``, inertias as the backend sees them, total mass, frames at link centres."""
         inertia = self.sys.link.inertia
         if self.backend in ("spring", "positional"):
@@ -108,9 +106,7 @@ class HumanoidEnv(PipelineGoalEnv):
         link = pipeline_state.x.vmap().do(inertia.transform)
         return jnp.sum(inertia.mass[:, None] * link.pos, axis=0) / mass, inertia, mass, link
 
-    def _begin(
-        self, start: jax.Array, goal: jax.Array, info: dict[str, jax.Array], *behaviours: str
-    ) -> State:
+    def _begin(self, start: jax.Array, goal: jax.Array, info: dict[str, jax.Array], *behaviours: str) -> State:
         """Stand still at ``start`` ``[2]``; ``behaviours`` names the task's own metrics."""
         q = self.sys.init_q.at[:2].set(start).at[-2:].set(goal)
         pipeline_state = self.pipeline_init(q, jnp.zeros(self.sys.qd_size()))
@@ -201,7 +197,7 @@ class HumanoidMaze(HumanoidEnv):
           layout: a name in ``mazes.LAYOUTS`` or the text of a layout.
           stitch: pair all free cells, near ones in train and far ones in eval (see ``mazes``).
         """
-        self._task = mazes.MazeTask(layout, check_split(type(self), split), _CELL_SIZE, stitch)
+        self._task = mazes.MazeTask(layout, check_split(type(self), split), _CELL_SIZE, stitch=stitch)
         spec = _humanoid_spec(reach=100)
         spec.geom("floor").size = [60, 60, 0.125]
         mazes.add_walls(spec, self._task.maze.walls, _CELL_SIZE, _WALL_HEIGHT)

@@ -142,23 +142,27 @@ class Maze:
         """Cells that carry one of ``letters``, row by row: ``[n, 2]`` of (row, column)."""
         return np.argwhere(np.isin(self.grid, list(letters)))
 
-    def pairs(self, split: str, stitch: bool = False) -> np.ndarray:
+    def pairs(self, split: str, stitch: bool = False, roam: bool = False) -> np.ndarray:
         """Start and goal cells of a split: ``[n, 2 (start, goal), 2 (row, column)]``.
 
         Args:
           split: "train" or "eval".
           stitch: pair all free cells by the length of the path between them.
+          roam: train from every free cell to every other.
 
         Raises:
           ValueError: the layout has no pair for the split.
         """
         starts, goals = self.cells("S"), self.cells(_GOAL_LETTERS[split])
-        if stitch:
+        roam &= split == "train"
+        if stitch or roam:
             starts = goals = np.argwhere(~self.walls)
         pairs = np.stack([np.repeat(starts, len(goals), axis=0), np.tile(goals, (len(starts), 1))], axis=1)
         if stitch:
             length = self.length_of(pairs)
             pairs = pairs[(length > 0) & ((length <= NEAR) == (split == "train"))]
+        elif roam:
+            pairs = pairs[self.length_of(pairs) > 0]
         if not len(pairs):
             raise ValueError(f"maze {self.name!r} has no goal for split {split!r}:\n{self.text}")
         return pairs
@@ -252,10 +256,10 @@ class MazeTask:
       goal_distances: ``[n]``, path lengths of the pairs, cells.
     """
 
-    def __init__(self, layout: str, split: str, cell_size: float, stitch: bool = False):
+    def __init__(self, layout: str, split: str, cell_size: float, *, stitch: bool = False, roam: bool = False):
         self.maze = load(layout)
         self.cell_size = cell_size
-        pairs = self.maze.pairs(split, stitch)
+        pairs = self.maze.pairs(split, stitch, roam)
         self.starts = jnp.array(pairs[:, 0] * cell_size, jnp.float32)
         self.goals = jnp.array(pairs[:, 1] * cell_size, jnp.float32)
         self.goal_distances = jnp.array(self.maze.length_of(pairs), jnp.float32)

@@ -15,7 +15,7 @@ from . import mazes
 from .base import GoalEnv, check_backend, check_split
 
 _TIMESTEP = 0.1  # s
-_MAX_SPEED = 1.2  # m/s
+_MAX_SPEED = 2.4  # m/s
 _LAG = 0.5  # share of the gap to the commanded velocity that one step closes
 _HALF_WIDTH = 0.2  # m
 _SKIN = 1e-4  # m; how much a contact may overlap before it counts, above float32 rounding
@@ -46,9 +46,7 @@ def move(position: jax.Array, velocity: jax.Array, walls: jax.Array) -> tuple[ja
     return position, velocity
 
 
-def _move_axis(
-    position: jax.Array, velocity: jax.Array, walls: jax.Array, axis: int
-) -> tuple[jax.Array, jax.Array]:
+def _move_axis(position: jax.Array, velocity: jax.Array, walls: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
     """Advance along one axis; two probes on the leading edge look for walls."""
     flat, columns = walls.reshape(-1), walls.shape[1]
     side = jnp.where(velocity[axis] < 0, -1.0, 1.0)
@@ -87,9 +85,7 @@ def build_scene(walls: np.ndarray) -> mujoco.MjModel:
     body = spec.worldbody.add_body(name="point", pos=[0, 0, _HALF_WIDTH])
     for name, axis in (("x", [1, 0, 0]), ("y", [0, 1, 0])):
         body.add_joint(name=name, type=mujoco.mjtJoint.mjJNT_SLIDE, axis=axis)
-    body.add_geom(
-        name="point", type=mujoco.mjtGeom.mjGEOM_BOX, size=[_HALF_WIDTH] * 3, rgba=[0.16, 0.44, 0.85, 1]
-    )
+    body.add_geom(name="point", type=mujoco.mjtGeom.mjGEOM_BOX, size=[_HALF_WIDTH] * 3, rgba=[0.16, 0.44, 0.85, 1])
     return spec.compile()
 
 
@@ -187,10 +183,11 @@ class PointMaze(PointEnv):
     | 4, 5 | goal x, y | m |
 
     Goal indices (0, 1), goal radius 0.3 m, cells of 1 m. Action: commanded velocity x, y in [-1, 1] of
-    1.2 m/s, which the velocity approaches by half the gap in each step of 0.1 s; the 6 cells of the u maze
-    take about 55 steps. The body is a square of 0.4 m that slides along walls. Starts and goals are drawn
-    within 0.25 m of their cell's centre, on each axis. Never terminates; the episode is twice the time that
-    the longest path of the layout takes, rounded to 50 steps: 100 for u.
+    2.4 m/s, which the velocity approaches by half the gap in each step of 0.1 s; the 6 cells of the u maze
+    take about 27 steps. The body is a square of 0.4 m that slides along walls. Training starts in any free cell
+    with any other as goal, so that a minute on a CPU is enough; evaluation starts and ends where the layout
+    says. Both are drawn within 0.25 m of their cell's centre, on each axis. Never terminates; the episode is
+    four times as long as the longest path of the layout takes, rounded to 50 steps: 100 for u.
 
     Source: our own, after the point mazes of D4RL (Fu et al. 2020, arXiv 2004.07219); it stands in for
     JaxGCRL's simple mazes, which put a sphere through rigid-body physics.
@@ -214,10 +211,10 @@ class PointMaze(PointEnv):
           stitch: pair all free cells, near ones in train and far ones in eval (see ``mazes``).
         """
         super().__init__(split, backend)
-        self._task = mazes.MazeTask(layout, split, _CELL_SIZE, stitch)
+        self._task = mazes.MazeTask(layout, split, _CELL_SIZE, stitch=stitch, roam=True)
         self._walls = jnp.array(self._task.maze.walls)
         longest = int(self._task.maze.path_lengths.max())
-        self.episode_length = 50 * max(1, round(2 * longest * STEPS_PER_CELL / 50))
+        self.episode_length = 50 * max(1, round(4 * longest * STEPS_PER_CELL / 50))
 
     def reset(self, rng: jax.Array) -> State:
         """Draw a start and a goal."""

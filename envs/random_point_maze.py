@@ -77,7 +77,7 @@ class RandomPointMaze(PointEnv):
     goal: any other free cell; both within 0.25 m of the centre, on each axis. ``goal_distance`` is the
     length of the path (cells). The splits ``train`` and ``eval`` draw mazes of ``size``, ``large`` mazes of
     ``max_size``: train on small ones, test on larger ones, under one observation size. Never terminates; an
-    episode lasts 1.2 times the time that a path through all cells would take, rounded up to 50 steps.
+    episode lasts 2.4 times the time that a path through all cells would take, rounded up to 50 steps.
 
     Source: our own; the mazes are carved by randomised depth-first search.
     """
@@ -114,7 +114,7 @@ class RandomPointMaze(PointEnv):
         self._seed = seed
         self.state_size = 4 + max_size**2
         cells = (self._size - 1) ** 2 // 2
-        self.episode_length = 50 * math.ceil(1.2 * cells * STEPS_PER_CELL / 50)
+        self.episode_length = 50 * math.ceil(2.4 * cells * STEPS_PER_CELL / 50)
 
     def reset(self, rng: jax.Array) -> State:
         """Carve a maze, place it and draw a goal."""

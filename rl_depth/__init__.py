@@ -16,9 +16,15 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_HOMES = {"Config": "config", "ConfigError": "config", "RunError": "runs", "load": "policy", "train": "session"}
+_HOMES = {
+    "Config": "config",
+    "ConfigError": "config",
+    "RunError": "runs",
+    "load": "policy",
+    "train": "session",
+}
 
-__all__ = ["Config", "ConfigError", "RunError", "load", "train"]  # noqa: F822 - resolved by __getattr__
+__all__ = ["Config", "ConfigError", "RunError", "load", "train"]
 
 
 def __getattr__(name: str) -> Any:

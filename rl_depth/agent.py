@@ -62,8 +62,9 @@ class Agent:
     Attributes:
       actor, phi, psi: the networks.
       state_size, goal_size, action_size: entries of each vector.
-      energy: a key of `losses.ENERGIES`.
+      energy_name: a key of `losses.ENERGIES`.
       loss: the contrastive loss.
+      random_goals: share of the actor's batch whose goals belong to other transitions.
     """
 
     actor: Network
@@ -74,6 +75,7 @@ class Agent:
     action_size: int
     energy_name: str
     loss: str
+    random_goals: float
 
     @classmethod
     def of(cls, config: Config, state_size: int, goal_size: int, action_size: int) -> Agent:
@@ -86,6 +88,7 @@ class Agent:
             action_size=action_size,
             energy_name=config.energy,
             loss=config.loss,
+            random_goals=config.random_goals,
         )
 
     def create(self, key: jax.Array) -> AgentState:
@@ -155,10 +158,9 @@ class Agent:
         critic_loss, critic_metrics = losses.contrastive_loss(self.loss, logits, hyper.logsumexp_penalty)
 
         frozen = jax.lax.stop_gradient
-        action, log_prob = losses.sample_action(self._actor(params["actor"], batch.state, batch.goal), key)
-        reached = losses.energy(
-            self.energy_name, self._phi(frozen(params["phi"]), batch.state, action), frozen(psi)
-        )
+        goal, goal_psi = self._mix_goals(batch.goal), self._mix_goals(frozen(psi))
+        action, log_prob = losses.sample_action(self._actor(params["actor"], batch.state, goal), key)
+        reached = losses.energy(self.energy_name, self._phi(frozen(params["phi"]), batch.state, action), goal_psi)
         log_temperature = params["log_temperature"]
         actor_loss, actor_metrics = losses.actor_loss(log_prob, reached, jnp.exp(log_temperature))
         temperature_loss, temperature_metrics = losses.temperature_loss(
@@ -167,9 +169,15 @@ class Agent:
         total = critic_loss + actor_loss + temperature_loss
         return total, {**critic_metrics, **actor_metrics, **temperature_metrics}
 
-    def _actor(
-        self, params: Params, state: jax.Array, goal: jax.Array, depth: jax.Array | None = None
-    ) -> jax.Array:
+    def _mix_goals(self, goals: jax.Array) -> jax.Array:
+        """``goals [B, ...]`` with the first share of them replaced by those of the next transition.
+
+        Transitions of a batch are drawn independently, so the next one's goal is a random one.
+        """
+        count = round(self.random_goals * goals.shape[0])
+        return jnp.concatenate([jnp.roll(goals, -1, axis=0)[:count], goals[count:]]) if count else goals
+
+    def _actor(self, params: Params, state: jax.Array, goal: jax.Array, depth: jax.Array | None = None) -> jax.Array:
         return self.actor.apply({"params": params}, jnp.concatenate([state, goal], axis=-1), depth)
 
     def _phi(self, params: Params, state: jax.Array, action: jax.Array) -> jax.Array:

@@ -27,7 +27,7 @@ RunFolders = Annotated[list[Path], Parameter(consume_multiple=True)]
 @app.command
 def train(
     *,
-    config: Config = Config(),
+    config: Config = Config(),  # noqa: B008 - frozen
     preset: str | None = None,
     out: Path | None = None,
     resume: Annotated[bool, _Switch] = False,

@@ -69,7 +69,7 @@ class Config:
     """Environment: a name that `rl-depth envs` lists, or package.module:Class."""
     backend: Annotated[str | None, Parameter(group=_TASK)] = None
     """Physics backend [default: the environment's first]."""
-    env_steps: Annotated[int, _int(_TASK)] = 320_000
+    env_steps: Annotated[int, _int(_TASK)] = 160_000
     """Environment steps to train for, per seed; rounded up to whole epochs."""
     seed: Annotated[int, _int(_TASK)] = 0
     """First random seed."""
@@ -80,7 +80,7 @@ class Config:
     """Trunk: every block with its own weights, or one block's weights applied again and again."""
     depth: Annotated[int, _int(_NET)] = 8
     """Dense layers in sequence in each trunk; a multiple of BLOCK_LAYERS."""
-    width: Annotated[int, _int(_NET)] = 64
+    width: Annotated[int, _int(_NET)] = 32
     """Units of each hidden layer."""
     block_layers: Annotated[int, _int(_NET)] = 4
     """Dense layers in one residual block."""
@@ -117,21 +117,24 @@ class Config:
     """How the trunk's input re-enters at each application: added, concatenated and projected, not at all."""
     energy: Annotated[Literal["norm", "dot", "cosine", "l2"], Parameter(group=_LEARN)] = "norm"
     """Similarity of phi and psi: -||phi-psi||, inner product, its cosine, or -||phi-psi||^2."""
-    loss: Annotated[
-        Literal["fwd_infonce", "bwd_infonce", "sym_infonce", "binary_nce"], Parameter(group=_LEARN)
-    ] = "fwd_infonce"
+    loss: Annotated[Literal["fwd_infonce", "bwd_infonce", "sym_infonce", "binary_nce"], Parameter(group=_LEARN)] = (
+        "fwd_infonce"
+    )
     """Contrastive loss: goals as negatives, state-actions as negatives, both, or binary."""
     logsumexp_penalty: Annotated[float, Parameter(group=_LEARN)] = 0.1
     """Weight of the squared log-partition in the critic's loss."""
+    random_goals: Annotated[float, Parameter(group=_LEARN)] = 0.5
+    """Share of the actor's batch with goals of other transitions, as in Eysenbach et al. (2022); the
+    critic's batch and Wang et al. (2025) have none."""
     gamma: Annotated[float, Parameter(group=_LEARN)] = 0.99
     """Discount: goals are states a geometric number of steps ahead."""
-    batch_size: Annotated[int, _int(_LEARN)] = 256
+    batch_size: Annotated[int, _int(_LEARN)] = 128
     """Transitions in a gradient step."""
-    actor_lr: Annotated[float, Parameter(group=_LEARN)] = 3e-4
+    actor_lr: Annotated[float, Parameter(group=_LEARN)] = 1e-3
     """Adam's learning rate of the actor."""
-    critic_lr: Annotated[float, Parameter(group=_LEARN)] = 3e-4
+    critic_lr: Annotated[float, Parameter(group=_LEARN)] = 1e-3
     """Adam's learning rate of both encoders."""
-    temperature_lr: Annotated[float, Parameter(group=_LEARN)] = 3e-4
+    temperature_lr: Annotated[float, Parameter(group=_LEARN)] = 3e-3
     """Adam's learning rate of the entropy temperature."""
     target_entropy: Annotated[float, Parameter(group=_LEARN)] = -0.5
     """Entropy that the temperature aims for, nats per action dimension."""
@@ -140,7 +143,7 @@ class Config:
     """Environments stepped in parallel."""
     unroll: Annotated[int, _int(_DATA)] = 50
     """Steps each environment takes between rounds of gradient steps; one such round is an epoch."""
-    updates: Annotated[int, _int(_DATA)] = 50
+    updates: Annotated[int, _int(_DATA)] = 100
     """Gradient steps per epoch."""
     replay_steps: Annotated[int, _int(_DATA)] = 2_000
     """Steps kept per environment."""
@@ -227,11 +230,28 @@ def _refuse(field: str, value: Any, allowed: str) -> None:
     raise ConfigError(f"{option_name(field)} {value}: {allowed}")
 
 
-_AT_LEAST_ONE = (
-    "env_steps seeds width block_layers representation actor_width critic_width phi_width psi_width batch_size "
-    "num_envs unroll updates replay_steps min_replay_steps evals eval_episodes checkpoint_every keep_checkpoints"
-).split()
-_POSITIVE = "actor_lr critic_lr temperature_lr".split()
+_AT_LEAST_ONE = [
+    "env_steps",
+    "seeds",
+    "width",
+    "block_layers",
+    "representation",
+    "actor_width",
+    "critic_width",
+    "phi_width",
+    "psi_width",
+    "batch_size",
+    "num_envs",
+    "unroll",
+    "updates",
+    "replay_steps",
+    "min_replay_steps",
+    "evals",
+    "eval_episodes",
+    "checkpoint_every",
+    "keep_checkpoints",
+]
+_POSITIVE = ["actor_lr", "critic_lr", "temperature_lr"]
 
 
 def _check_ranges(config: Config) -> None:
@@ -241,24 +261,23 @@ def _check_ranges(config: Config) -> None:
             _refuse(field, value, "must be at least 1")
     for field in _POSITIVE:
         value = getattr(config, field)
-        if not (0 < value < math.inf):
+        if not 0 < value < math.inf:
             _refuse(field, value, "must be positive and finite")
-    if not 0 <= config.seed < 2**31:
-        _refuse("seed", config.seed, "must lie in [0, 2^31)")
-    if config.seed + config.seeds > 2**31:
-        _refuse("seeds", config.seeds, "the last seed must lie below 2^31")
-    if not 0 <= config.logsumexp_penalty < math.inf:
-        _refuse("logsumexp_penalty", config.logsumexp_penalty, "must be finite and not negative")
-    if not 0 < config.gamma < 1:
-        _refuse("gamma", config.gamma, "must lie strictly between 0 and 1")
-    if not math.isfinite(config.target_entropy):
-        _refuse("target_entropy", config.target_entropy, "must be finite")
-    if config.evals > config.epochs:
-        _refuse(
-            "evals",
-            config.evals,
-            f"the run has only {config.epochs} epochs of {config.epoch_env_steps} steps",
-        )
+    checks = {
+        "seed": (0 <= config.seed < 2**31, "must lie in [0, 2^31)"),
+        "seeds": (config.seed + config.seeds <= 2**31, "the last seed must lie below 2^31"),
+        "logsumexp_penalty": (0 <= config.logsumexp_penalty < math.inf, "must be finite and not negative"),
+        "random_goals": (0 <= config.random_goals <= 1, "must lie between 0 and 1"),
+        "gamma": (0 < config.gamma < 1, "must lie strictly between 0 and 1"),
+        "target_entropy": (math.isfinite(config.target_entropy), "must be finite"),
+        "evals": (
+            config.evals <= config.epochs,
+            f"the run has only {config.epochs} epochs of {config.epoch_env_steps} environment steps",
+        ),
+    }
+    for field, (good, allowed) in checks.items():
+        if not good:
+            _refuse(field, getattr(config, field), allowed)
 
 
 def _check_trunks(config: Config) -> None:
@@ -278,9 +297,7 @@ def _check_trunks(config: Config) -> None:
         given = [getattr(config, f"{owner}_{option}") is not None for owner in ("critic", "phi", "psi")]
         if all(given):
             value = getattr(config, f"critic_{option}")
-            _refuse(
-                f"critic_{option}", value, f"has no effect beside --phi-{option} and --psi-{option}; drop one"
-            )
+            _refuse(f"critic_{option}", value, f"has no effect beside --phi-{option} and --psi-{option}; drop one")
     looped = any(config.trunk(network).block == "looped" for network in NETWORKS)
     default = Config.__dataclass_fields__["injection"].default
     if not looped and config.injection != default:

@@ -96,7 +96,11 @@ class Trunk(nn.Module):
             return lax.scan(lambda latent, p: (apply(p, latent, h), None), h, params)[0]
 
         def nth(i: jax.Array, latent: jax.Array) -> jax.Array:
-            return apply(jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, i, keepdims=False), params), latent, h)
+            return apply(
+                jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, i, keepdims=False), params),
+                latent,
+                h,
+            )
 
         return lax.fori_loop(0, count, nth, h)
 

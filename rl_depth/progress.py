@@ -34,9 +34,7 @@ class Reporter:
             console=self._console,
             disable=not self._live,
         )
-        self._task = self._progress.add_task(
-            "train", total=total, completed=done, steps="compiling", rate="", score=""
-        )
+        self._task = self._progress.add_task("train", total=total, completed=done, steps="compiling", rate="", score="")
         self._total = total
         self._grad_steps: int | None = None
         self._since = time.monotonic()

@@ -33,9 +33,7 @@ def start(env: GoalEnv, num_envs: int, key: jax.Array) -> Rollout:
     return Rollout(env=jax.vmap(env.reset)(keys), steps=jnp.zeros(num_envs, jnp.int32))
 
 
-def collect(
-    env: GoalEnv, policy: Policy, rollout: Rollout, length: int, key: jax.Array
-) -> tuple[Rollout, Transitions]:
+def collect(env: GoalEnv, policy: Policy, rollout: Rollout, length: int, key: jax.Array) -> tuple[Rollout, Transitions]:
     """Take ``length`` steps in every environment; finished episodes give way to fresh ones."""
 
     def step(rollout: Rollout, key: jax.Array) -> tuple[Rollout, Transitions]:

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,7 +22,7 @@ from .trackers import Tracker
 from .training import Programs, Trainer, TrainState, from_arrays, seeds_of, to_arrays
 
 
-class Interrupted(Exception):
+class Interrupted(Exception):  # noqa: N818 - not an error
     """The run was asked to stop; it has saved a checkpoint."""
 
 
@@ -127,7 +127,7 @@ class _Session:
 
     def _stop_if_due(self, epoch: int, state: TrainState, stop: _Stop) -> None:
         if np.all(np.asarray(state.diverged) >= 0):
-            raise runs.RunError(f"{self.run.path}: every seed diverged (non-finite loss); see {self.run.path}/status.json")
+            raise runs.RunError(f"{self.run.path}: every seed diverged (non-finite loss); status.json says when")
         if stop and epoch < self.config.epochs:
             self._write_status("interrupted", epoch, state)
             raise Interrupted
@@ -138,7 +138,9 @@ class _Session:
             return
         times = np.arange(state.replay.last.shape[1])[:, None]
         if not np.all(np.any(np.asarray(state.replay.last) > times, axis=(1, 2))):
-            raise runs.RunError(f"{self.config.env}: every episode ended at its first step, so no goal lies ahead of any")
+            raise runs.RunError(
+                f"{self.config.env}: every episode ended at its first step, so no goal lies ahead of any"
+            )
 
     def _evaluate(self, epoch: int, state: TrainState, learned: dict[str, Any]) -> None:
         """Log one evaluation of every seed that has not diverged."""
@@ -185,7 +187,11 @@ class _Session:
         self.run.write_meta(
             {
                 "env": dict(zip(names, sizes, strict=True))
-                | {"goal_radius": env.goal_radius, "episode_length": env.episode_length, "backend": env.backend},
+                | {
+                    "goal_radius": env.goal_radius,
+                    "episode_length": env.episode_length,
+                    "backend": env.backend,
+                },
                 "cost": agent_cost(self.config, *sizes).to_dict(),
                 "sessions": [*meta.get("sessions", []), session],
             }
@@ -219,7 +225,10 @@ class _Stop:
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True
-        print(f"\n{signal.Signals(number).name}: stopping after this epoch; once more to stop now", file=sys.stderr)
+        print(
+            f"\n{signal.Signals(number).name}: stopping after this epoch; once more to stop now",
+            file=sys.stderr,
+        )
 
 
 @contextmanager
@@ -244,8 +253,6 @@ def _failures_noted(run: runs.Run) -> Iterator[None]:
         yield
     except (runs.RunError, OSError) as error:
         reason = str(error) if isinstance(error, runs.RunError) else f"{run.path}: {error.strerror or error}"
-        try:
+        with suppress(OSError, runs.RunError):  # the disk that failed the run may fail this too
             run.write_status({**run.status(), "state": "failed", "reason": reason})
-        except (OSError, runs.RunError):
-            pass  # the disk that failed the run may fail this too
         raise runs.RunError(reason) from None

@@ -47,7 +47,9 @@ def show_environments(*, check: bool) -> None:
     """Every registered environment with sizes, splits and backends; with ``check``, steps per second of each."""
     table = Table(title="environments")
     for name in ("name", "state", "goal", "action", "radius (m)", "episode", "splits", "backends"):
-        table.add_column(name, justify="right" if name in ("state", "goal", "action", "radius (m)", "episode") else "left")
+        table.add_column(
+            name, justify="right" if name in ("state", "goal", "action", "radius (m)", "episode") else "left"
+        )
     if check:
         table.add_column("steps/s (64 copies)")
     for name in envs.names():
@@ -81,3 +83,33 @@ def _rate(name: str, backend: str, copies: int = 64, steps: int = 20) -> str:
     state = jax.block_until_ready(program(state, jax.random.key(2)))
     seconds = time.perf_counter() - began
     return f"{copies * steps / seconds:,.0f}" if bool(jnp.all(jnp.isfinite(state.obs))) else "non-finite"
+
+
+def show_comparison(comparison: Any) -> None:
+    """One line per group of an `analysis.compare.Comparison`."""
+    names = list(dict.fromkeys([comparison.metric, "success_any", "time_at_goal", "dist_final"]))
+    table = Table(title="final capability: median over seeds (range)")
+    table.add_column("environment")
+    for name in ("depth", "block", "seeds", "parameters", "MFLOP/update", "train s/seed", *names):
+        table.add_column(name.replace("_", " "), justify="left" if name == "block" else "right")
+    depth = None
+    for row in comparison.rows:
+        if depth not in (None, row["depth"]):
+            table.add_section()
+        depth = row["depth"]
+        counts = (row["parameters"], row["flops_per_update"])
+        cells = [
+            row["env"],
+            str(depth),
+            row["label"].replace(f", depth {depth}", ""),
+            str(row["seeds"]),
+            f"{counts[0]:,}" if counts[0] else "",
+            f"{counts[1] / 1e6:,.0f}" if counts[1] else "",
+            f"{row['train_seconds']:.0f}",
+        ]
+        table.add_row(*cells, *(_interval(row, name) for name in names))
+    Console().print(table)
+
+
+def _interval(row: Mapping[str, Any], name: str) -> str:
+    return spread([row[f"{name}_low"], row[name], row[f"{name}_high"]]) if row["seeds"] > 1 else f"{row[name]:.2f}"

@@ -100,9 +100,7 @@ class Trainer:
 
         key = _key(state.seed, _COLLECT, state.epoch)
         rolled, transitions = rollout.collect(self.env, policy, state.rollout, self.config.unroll, key)
-        return state.replace(
-            epoch=state.epoch + 1, rollout=rolled, replay=replay.insert(state.replay, transitions)
-        )
+        return state.replace(epoch=state.epoch + 1, rollout=rolled, replay=replay.insert(state.replay, transitions))
 
     def learn(self, state: TrainState) -> tuple[TrainState, Metrics]:
         """Take the epoch's gradient steps. Returns the means of their metrics."""

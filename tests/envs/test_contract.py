@@ -1,0 +1,122 @@
+"""What the trainer and the renderer rely on, for every registered environment."""
+
+from __future__ import annotations
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import envs
+from envs import mazes
+from envs.base import GoalEnv
+
+# one robot in other walls compiles for long and behaves alike: built, and drawn from, but not stepped
+VARIANT = re.compile(r"(ant|humanoid|point)_(u[2-7]|big|hardest)_maze.*|point_u_maze")
+STEPPED = [name for name in envs.names() if not VARIANT.fullmatch(name)]
+VARIANTS = [name for name in envs.names() if VARIANT.fullmatch(name)]
+
+
+def shapes(state):
+    return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state)
+
+
+@pytest.mark.parametrize("name", STEPPED)
+def test_reset_and_step(name, compiled):
+    program = compiled(name)
+    env = program.env
+    keys = jax.random.split(jax.random.key(0), 2)
+    first = state = program.reset(keys)
+    again = program.reset(keys)
+    jax.tree.map(np.testing.assert_array_equal, first, again)
+    other = program.reset(jax.random.split(jax.random.key(3), 2))
+    assert (first.obs != other.obs).any(), "resets with different keys differ"
+    assert first.obs.shape == (2, env.observation_size)
+    assert first.obs.dtype == jnp.float32
+    assert (first.info["goal_distance"] > 0).all()
+    assert first.info["goal_distance"].shape == (2,)
+    assert (first.done == 0).all()
+    for key in jax.random.split(jax.random.key(1), 3):
+        state = program.step(state, jax.random.uniform(key, (2, env.action_size), minval=-1, maxval=1))
+        check_metrics(env, state)
+    assert shapes(state) == shapes(first), "a scan can carry the state"
+    goal = slice(env.state_size, None)
+    np.testing.assert_array_equal(state.obs[:, goal], first.obs[:, goal])
+    check_scene(env, state)
+
+
+def check_metrics(env: GoalEnv, state) -> None:
+    achieved = env.achieved_goal(state.obs[:, : env.state_size])
+    dist = jnp.linalg.norm(achieved - state.obs[:, env.state_size :], axis=-1)
+    np.testing.assert_allclose(state.metrics["dist"], dist, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(state.metrics["success"], state.metrics["dist"] < env.goal_radius)
+    np.testing.assert_array_equal(state.reward, state.metrics["success"])
+    for name, value in {**state.metrics, "obs": state.obs, "done": state.done}.items():
+        assert jnp.isfinite(value).all(), name
+        assert value.dtype == jnp.float32, name
+    assert all(value.shape == (2,) for value in state.metrics.values())
+
+
+def check_scene(env: GoalEnv, state) -> None:
+    model = env.scene(jax.tree.map(lambda leaf: leaf[0], state))
+    assert jax.vmap(env.qpos)(state).shape == (2, model.nq)
+    assert jax.vmap(env.goal_position)(state).shape == (2, 3)
+    assert env.view in ("top", "follow")
+
+
+@pytest.mark.parametrize("name", envs.names())
+def test_attributes(name, compiled):
+    env = compiled(name).env if name in STEPPED else envs.make(name)
+    assert isinstance(env, GoalEnv)
+    assert env.split == env.splits[0] == "train"
+    assert "eval" in env.splits
+    assert env.backend == env.backends[0]
+    assert env.goal_radius > 0
+    assert env.episode_length > 0
+    assert env.observation_size == env.state_size + env.goal_size
+    assert max(env.goal_indices) < env.state_size
+    doc = type(env).__doc__
+    assert "Source:" in doc
+    assert re.search(r"Goal ind", doc), "names the goal indices"
+    assert re.search(r"\| index \||The observation is that of", doc), "tables the observation"
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_mazes_of_one_robot_have_the_walls_and_pairs_of_their_layout(name):
+    layout = re.search(r"_(u\d?|big|hardest)_", name).group(1)
+    maze = mazes.load(layout)
+    for split in ("train", "eval"):
+        task = envs.make(name, split=split)._task
+        np.testing.assert_array_equal(task.maze.walls, maze.walls)
+        pairs = maze.pairs(split, stitch=name.endswith("stitch"))
+        np.testing.assert_allclose(task.goals, pairs[:, 1] * task.cell_size)
+
+
+@pytest.mark.parametrize("name", ["ant_u_maze", "humanoid_u_maze"])
+def test_walls_of_a_robots_maze_are_where_the_layout_has_them(name, compiled):
+    env = compiled(name).env
+    model = env.sys.mj_model
+    boxes = [i for i in range(model.ngeom) if model.geom(i).name.startswith("wall_")]
+    cells = np.round(model.geom_pos[boxes, :2] / env._task.cell_size).astype(int)
+    np.testing.assert_array_equal(cells, np.argwhere(env._task.maze.walls))
+
+
+@pytest.mark.parametrize(("name", "start"), [("ant_u_maze", 4.0), ("humanoid_u_maze", 2.0)])
+def test_farthest_cell_remembers(name, start, compiled):
+    program = compiled(name)
+    state = program.reset(jax.random.split(jax.random.key(0), 2))
+    np.testing.assert_array_equal(state.info["start"], [[start, start]] * 2)
+    metrics = {**state.metrics, "farthest_cell": jnp.array([0.0, 4.0])}
+    state = program.step(state.replace(metrics=metrics), jnp.zeros((2, program.env.action_size)))
+    np.testing.assert_array_equal(state.metrics["farthest_cell"], [0, 4])
+
+
+def test_humanoid_behaviour_at_rest(compiled):
+    program = compiled("humanoid")
+    state = program.reset(jax.random.split(jax.random.key(0), 2))
+    state = program.step(state, jnp.zeros((2, 17)))
+    np.testing.assert_allclose(state.metrics["torso_height"], 1.4, atol=0.02)
+    np.testing.assert_array_equal(state.metrics["upright"], 1)
+    np.testing.assert_allclose(state.metrics["forward_speed"], 0, atol=0.1)
