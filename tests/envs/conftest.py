@@ -33,5 +33,5 @@ def _compile(name: str, split: str | None = None) -> Compiled:
 
 @pytest.fixture(scope="session")
 def compiled() -> Callable[..., Compiled]:
-    """``compiled(name, split)``; each pair is made once."""
+    """``compiled(name, split)``; each pair is made once, and compiled when first called."""
     return _compile

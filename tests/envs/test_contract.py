@@ -68,7 +68,7 @@ def check_scene(env: GoalEnv, state) -> None:
 
 @pytest.mark.parametrize("name", envs.names())
 def test_attributes(name, compiled):
-    env = compiled(name).env if name in STEPPED else envs.make(name)
+    env = compiled(name).env
     assert isinstance(env, GoalEnv)
     assert env.split == env.splits[0] == "train"
     assert "eval" in env.splits
