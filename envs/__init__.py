@@ -7,8 +7,10 @@ Importing this package is cheap: JAX and Brax load when an environment is made.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
+import io
 import inspect
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +84,12 @@ def check_name(name: str) -> str:
     raise ValueError(f"unknown environment {name!r}; {hint}")
 
 
+def import_brax() -> None:
+    """Load Brax; its MJX prints to stdout that optional packages are missing, which belongs in no result."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        importlib.import_module("brax.envs.base")
+
+
 def make(name: str, *, split: str | None = None, backend: str | None = None, **options: Any) -> GoalEnv:
     """Construct an environment.
 
@@ -96,6 +104,7 @@ def make(name: str, *, split: str | None = None, backend: str | None = None, **o
     """
     path, defaults = _REGISTRY.get(check_name(name), (name, {}))
     module, _, cls_name = path.partition(":")
+    import_brax()
     try:
         cls = getattr(importlib.import_module(module), cls_name)
     except (ImportError, AttributeError) as error:

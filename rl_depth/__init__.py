@@ -29,5 +29,7 @@ __all__ = ["Config", "ConfigError", "RunError", "load", "train"]
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
+        if name in ("load", "train"):
+            importlib.import_module(".device", __name__).start()
         return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

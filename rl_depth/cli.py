@@ -53,6 +53,7 @@ def train(
         Log to this Weights & Biases project too.
     """
     del preset  # main() made it the source of the options that no flag gave
+    _start()
     from . import runs, session, trackers
 
     path = out if out is not None else runs.fresh_path(config)
@@ -104,6 +105,7 @@ def evaluate(
         Write the result to this file too [default: evaluations/ in the run folder].
     """
     _at_least("episodes", episodes, 1)
+    _start()
     from . import evaluation, runs, tables
 
     folder = runs.open_run(run)
@@ -207,6 +209,7 @@ def render(
         raise ConfigError("--policy and --backend go with --env; a run has its own")
     if env is not None and depth is not None:
         raise ConfigError(f"--depth {depth}: a random policy has no depth")
+    _start()
     from . import showing
 
     options = showing.Options(split=split, episodes=episodes, depth=depth, seed=seed, size=size, gif=gif)
@@ -227,9 +230,16 @@ def envs(*, check: Annotated[bool, _Switch] = False) -> None:
     check
         Also step every environment on each of its backends and print steps per second.
     """
+    _start()
     from . import tables
 
     tables.show_environments(check=check)
+
+
+def _start() -> None:
+    from . import device
+
+    device.start()
 
 
 def _at_least(option: str, value: int, least: int) -> None:

@@ -9,17 +9,21 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import envs
+
 _PACKAGES = ("rl-depth", "jax", "jaxlib", "flax", "optax", "brax", "mujoco", "mujoco-mjx", "numpy")
 
 
-def enable_compilation_cache() -> None:
-    """Keep compiled programs in the user's cache folder, unless JAX was told of another place."""
+def start() -> None:
+    """Load JAX and Brax, and keep compiled programs in the user's cache folder unless JAX was told of another."""
+    envs.import_brax()
     import jax
 
     if jax.config.jax_compilation_cache_dir is None:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         jax.config.update("jax_compilation_cache_dir", str(base / "rl_depth" / "jax"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+        # Small programs too: a run compiles many, and together they take seconds.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 def describe() -> dict[str, Any]:

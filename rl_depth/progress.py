@@ -74,6 +74,7 @@ class Reporter:
                 f"{first['env_steps']:>12,} env steps {first['grad_steps']:>9,} grad steps "
                 f"{seconds:7.0f} s  {score}, final distance {dist} m",
                 highlight=False,
+                soft_wrap=True,
             )
 
     def say(self, message: str) -> None:

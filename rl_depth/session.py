@@ -48,7 +48,6 @@ def train(
       RunError: the run failed; its folder keeps the last good checkpoint.
       Interrupted: SIGINT or SIGTERM arrived; the run was saved first.
     """
-    device.enable_compilation_cache()
     trainer = Trainer.of(config)
     path = Path(out) if out is not None else runs.fresh_path(config)
     with runs.hold(path, config, resume) as run, _failures_noted(run):

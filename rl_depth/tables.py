@@ -8,20 +8,40 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 import envs
 
-_COLUMNS = ("success_any", "success_final", "time_at_goal", "dist_final", "dist_min")
+_COLUMNS = ("success_any", "time_at_goal", "dist_final")
+
+# Columns of a pipe or a file, which have no width of their own.
+_WIDTH = 140
+
+
+def _table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
+    """An empty table with text columns, then columns of numbers."""
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    for name in left:
+        table.add_column(name, overflow="fold")
+    for name in right:
+        table.add_column(name.replace("_", " "), justify="right", overflow="fold")
+    return table
+
+
+def _print(table: Table) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH)
+    console.print(table)
 
 
 def show_evaluation(rows: Sequence[Mapping[str, Any]]) -> None:
     """One line per test depth and goal difficulty; over several seeds, the median and range."""
     first = rows[0]
-    table = Table(title=f"{first['split']} goals, {'drawn actions' if first['stochastic'] else 'mode of the policy'}")
-    for name in ("depth", "goal distance", "episodes", *_COLUMNS):
-        table.add_column(name.replace("_", " "), justify="right")
+    goals = "drawn actions" if first["stochastic"] else "mode of the policy"
+    table = _table(f"{first['split']} goals, {goals}", (), ("depth", "goal distance", "episodes", *_COLUMNS))
     by_depth: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         by_depth[row["depth"]].append(row)
@@ -30,7 +50,7 @@ def show_evaluation(rows: Sequence[Mapping[str, Any]]) -> None:
             distance = f"{levels[0]['goal_distance']:.3g}"
             table.add_row(str(depth), distance, str(levels[0]["episodes"]), *_cells(levels))
         table.add_row(str(depth), "all", str(agents[0]["episodes"]), *_cells(agents), end_section=True)
-    Console().print(table)
+    _print(table)
 
 
 def _cells(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -45,21 +65,18 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
 
 def show_environments(*, check: bool) -> None:
     """Every registered environment with sizes, splits and backends; with ``check``, steps per second of each."""
-    table = Table(title="environments")
-    for name in ("name", "state", "goal", "action", "radius (m)", "episode", "splits", "backends"):
-        table.add_column(
-            name, justify="right" if name in ("state", "goal", "action", "radius (m)", "episode") else "left"
-        )
-    if check:
-        table.add_column("steps/s (64 copies)")
+    rates = ("steps/s, 64 copies",) if check else ()
+    sizes = ("state", "goal", "action", "radius (m)", "episode (steps)")
+    table = _table("environments", ("name", "splits", "backends", *rates), sizes)
     for name in envs.names():
         env = envs.make(name)
-        sizes = (env.state_size, env.goal_size, env.action_size, env.goal_radius, env.episode_length)
-        cells = [name, *(f"{size:g}" for size in sizes), ", ".join(env.splits), ", ".join(env.backends)]
+        cells = [name, " ".join(env.splits), " ".join(env.backends)]
         if check:
             cells.append(", ".join(f"{backend} {_rate(name, backend)}" for backend in env.backends))
+        numbers = (env.state_size, env.goal_size, env.action_size, env.goal_radius, env.episode_length)
+        cells += [f"{number:g}" for number in numbers]
         table.add_row(*cells)
-    Console().print(table)
+    _print(table)
 
 
 def _rate(name: str, backend: str, copies: int = 64, steps: int = 20) -> str:
@@ -88,10 +105,9 @@ def _rate(name: str, backend: str, copies: int = 64, steps: int = 20) -> str:
 def show_comparison(comparison: Any) -> None:
     """One line per group of an `analysis.compare.Comparison`."""
     names = list(dict.fromkeys([comparison.metric, "success_any", "time_at_goal", "dist_final"]))
-    table = Table(title="final capability: median over seeds (range)")
-    table.add_column("environment")
-    for name in ("depth", "block", "seeds", "parameters", "MFLOP/update", "train s/seed", *names):
-        table.add_column(name.replace("_", " "), justify="left" if name == "block" else "right")
+    left = ("environment", "block")
+    right = ("depth", "seeds", "parameters", "MFLOP/update", "train s/seed", *names)
+    table = _table("final capability: median over seeds (range)", left, right)
     depth = None
     for row in comparison.rows:
         if depth not in (None, row["depth"]):
@@ -100,15 +116,15 @@ def show_comparison(comparison: Any) -> None:
         counts = (row["parameters"], row["flops_per_update"])
         cells = [
             row["env"],
-            str(depth),
             row["label"].replace(f", depth {depth}", ""),
+            str(depth),
             str(row["seeds"]),
             f"{counts[0]:,}" if counts[0] else "",
             f"{counts[1] / 1e6:,.0f}" if counts[1] else "",
             f"{row['train_seconds']:.0f}",
         ]
         table.add_row(*cells, *(_interval(row, name) for name in names))
-    Console().print(table)
+    _print(table)
 
 
 def _interval(row: Mapping[str, Any], name: str) -> str:
