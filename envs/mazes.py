@@ -7,9 +7,9 @@ A layout is a grid of characters, one cell each:
     g  goal of the train split only          e  goal of the eval split only
 
 Cell (row, column) is centred at x = row * cell_size, y = column * cell_size, as in the peer packages.
-The splits ``train`` and ``eval`` pair every start with every goal of the split. When stitching is asked
-for, the letters S, G, g and e do not count: all free cells are paired with one another, those at most
-``NEAR`` steps of path apart to train on, the others to be evaluated on.
+The splits ``train`` and ``eval`` pair every start with every goal of the split. Two other pairings take all
+free cells, whatever their letter: roaming trains from each to each, and evaluates as written; stitching trains
+on those at most ``NEAR`` steps of path apart, and evaluates on the others.
 
 Sources: u, big and hardest with their evaluation goals from JaxGCRL (Bortkiewicz et al. 2025,
 arXiv 2408.11052), whose hardest maze has one goal set for both splits; u2 to u7 from the code of

@@ -11,9 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from envs import mazes
 
-grids = hnp.arrays(
-    bool, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=6), elements=st.booleans()
-)
+grids = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=6), elements=st.booleans())
 
 
 def relaxed_lengths(walls: np.ndarray) -> np.ndarray:
@@ -49,9 +47,7 @@ def test_every_layout_parses_and_its_eval_goals_are_train_goals(name):
 
 
 def test_known_path_lengths():
-    longest = {
-        name: int(mazes.load(name).length_of(mazes.load(name).pairs("train")).max()) for name in mazes.LAYOUTS
-    }
+    longest = {name: int(mazes.load(name).length_of(mazes.load(name).pairs("train")).max()) for name in mazes.LAYOUTS}
     assert longest == {
         "u": 6, "u2": 8, "u3": 10, "u4": 10, "u5": 16, "u6": 14, "u7": 12, "big": 11, "hardest": 15,
     }  # fmt: skip
@@ -72,9 +68,7 @@ def test_draw_covers_every_pair_and_knows_its_length():
     task = mazes.MazeTask("u", "train", cell_size=4.0)
     starts, goals, lengths = jax.vmap(task.draw)(jax.random.split(jax.random.key(0), 200))
     assert (starts == 4.0).all()
-    drawn = {
-        tuple(goal): length for goal, length in zip(np.array(goals).tolist(), np.array(lengths), strict=True)
-    }
+    drawn = {tuple(goal): length for goal, length in zip(np.array(goals).tolist(), np.array(lengths), strict=True)}
     assert drawn == {
         (4.0, 8.0): 1, (4.0, 12.0): 2, (8.0, 12.0): 3, (12.0, 12.0): 4, (12.0, 8.0): 5, (12.0, 4.0): 6,
     }  # fmt: skip

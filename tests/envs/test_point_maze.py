@@ -95,7 +95,7 @@ def test_does_not_cut_a_corner():
     assert position[0] > 1.5 + HALF - TOLERANCE, "went around, not through"
 
 
-def test_the_u_path_takes_50_to_60_steps():
+def test_the_u_path_takes_about_27_steps():
     env = envs.make("point_maze", split="eval")
     step = jax.jit(env.step)
     state = jax.jit(env.reset)(jax.random.key(0))
@@ -106,7 +106,8 @@ def test_the_u_path_takes_50_to_60_steps():
         while jnp.abs(state.obs[:2] - jnp.array(corner)).max() > 0.15:
             state = step(state, jnp.clip(5 * (jnp.array(corner) - state.obs[:2]), -1, 1))
             steps += 1
-    assert 45 <= steps <= 60 <= env.episode_length == 100
+    assert 22 <= steps <= 32
+    assert env.episode_length == 100
     assert state.metrics["success"] == 1
     assert state.metrics["farthest_cell"] == 6
 
@@ -114,8 +115,8 @@ def test_the_u_path_takes_50_to_60_steps():
 @pytest.mark.parametrize("split", ["train", "eval"])
 def test_starts_and_goals_lie_in_the_cells_of_the_split(split):
     env = envs.make("point_big_maze", split=split)
-    states = jax.vmap(env.reset)(jax.random.split(jax.random.key(1), 400))
-    pairs = mazes.load("big").pairs(split)
+    states = jax.vmap(env.reset)(jax.random.split(jax.random.key(1), 8000))
+    pairs = mazes.load("big").pairs(split, roam=True)
     cells = np.round(np.array(states.obs)[:, [0, 1, 4, 5]]).astype(int).reshape(-1, 2, 2)
     assert {c.tobytes() for c in cells} == {p.astype(int).tobytes() for p in pairs}
     np.testing.assert_array_equal(states.info["goal_distance"], mazes.load("big").length_of(cells))

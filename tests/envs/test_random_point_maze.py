@@ -21,9 +21,7 @@ def resets(split: str, seed: int = 0, n: int = 64):
 
 @pytest.mark.parametrize("size", [5, 9, 13])
 def test_carving_connects_all_rooms_without_loops_and_knows_the_paths(size):
-    lengths = np.array(
-        jax.jit(jax.vmap(lambda key: carve(key, size)))(jax.random.split(jax.random.key(0), 30))
-    )
+    lengths = np.array(jax.jit(jax.vmap(lambda key: carve(key, size)))(jax.random.split(jax.random.key(0), 30)))
     rooms = ((size - 1) // 2) ** 2
     for maze in lengths:
         table = mazes.path_lengths(maze < 0)
