@@ -14,8 +14,13 @@ import jax.numpy as jnp
 import optax
 
 from . import losses
-from .config import NETWORKS, Config
+from .checks import NETWORKS
+from .config import Config
 from .networks import Network, Params
+from .recurrence import Draw, Halting, draw, latent_change, step_change
+from .specs import Halt, TrainRecurrence
+
+Depth = jax.Array | Draw | None
 
 
 class Batch(flax.struct.PyTreeNode):
@@ -52,6 +57,14 @@ class AgentState(flax.struct.PyTreeNode):
     optimizer: optax.OptState
 
 
+class _Noise(flax.struct.PyTreeNode):
+    """Everything random in one gradient step."""
+
+    action: jax.Array  # key of the actor's draw
+    latents: dict[str, jax.Array]  # key of each network's initial latent
+    draws: dict[str, Draw | None]  # recurrence counts of each network
+
+
 _ADAM = optax.scale_by_adam()
 
 
@@ -64,6 +77,9 @@ class Agent:
       state_size, goal_size, action_size: entries of each vector.
       energy_name: a key of `losses.ENERGIES`.
       loss: the contrastive loss.
+      law: how recurrence counts are drawn for a gradient step; None if they are fixed.
+      per_network: whether actor, phi and psi draw apart.
+      progressive: share of gradient steps with the progressive loss.
       random_goals: share of the actor's batch whose goals belong to other transitions.
     """
 
@@ -75,6 +91,9 @@ class Agent:
     action_size: int
     energy_name: str
     loss: str
+    law: TrainRecurrence | None
+    per_network: bool
+    progressive: float
     random_goals: float
 
     @classmethod
@@ -88,6 +107,9 @@ class Agent:
             action_size=action_size,
             energy_name=config.energy,
             loss=config.loss,
+            law=config.recurrence(),
+            per_network=config.recurrence_draw == "per-network",
+            progressive=config.progressive,
             random_goals=config.random_goals,
         )
 
@@ -118,20 +140,40 @@ class Agent:
         The mode of the policy, or a draw from it if a ``key`` is given. ``depth`` as in `networks.Trunk`.
         """
         outputs = self._actor(params["actor"], state, goal, depth)
-        if key is None:
-            return jnp.tanh(losses.policy_distribution(outputs)[0])
-        return losses.sample_action(outputs, key)[0]
+        return _action(outputs, key)
+
+    def act_until(
+        self, params: dict[str, Any], state: jax.Array, goal: jax.Array, halt: Halt, key: jax.Array | None = None
+    ) -> tuple[jax.Array, jax.Array]:
+        """`act` with a depth that ``halt`` chooses for each of ``state [B, X]``; also returns the depths ``[B]``."""
+        measures = {"fixed-point": latent_change, "second-order": step_change, "action-change": _action_change}
+        inputs = jnp.concatenate([state, goal], axis=-1)
+        outputs, depth = self.actor.apply(
+            {"params": params["actor"]}, inputs, halt, measures[halt.rule], method=Network.until
+        )
+        return _action(outputs, key), depth
+
+    def encode(
+        self, params: dict[str, Any], batch: Batch, depth: jax.Array | None = None
+    ) -> tuple[jax.Array, jax.Array]:
+        """``phi [B, D]`` of a batch's states and actions and ``psi [B, D]`` of its goals, at any test depth."""
+        phi = self._phi(params["phi"], batch.state, batch.action, depth)
+        return phi, self._psi(params["psi"], batch.goal, depth)
 
     def energy(self, params: dict[str, Any], state: jax.Array, action: jax.Array, goal: jax.Array) -> jax.Array:
         """Energy ``[...]`` of reaching ``goal`` after ``action`` in ``state``."""
-        phi = self._phi(params["phi"], state, action)
-        return losses.energy(self.energy_name, phi, self.psi.apply({"params": params["psi"]}, goal))
+        phi, psi = self._phi(params["phi"], state, action), self._psi(params["psi"], goal)
+        return losses.energy(self.energy_name, phi, psi)
 
     def update(
-        self, agent: AgentState, batch: Batch, hyper: Hyper, key: jax.Array
+        self, agent: AgentState, batch: Batch, hyper: Hyper, key: jax.Array, progress: jax.Array | float = 0.0
     ) -> tuple[AgentState, losses.Metrics]:
-        """One gradient step of critic, actor and temperature, all at the parameters before the step."""
-        grads, metrics = jax.grad(self._total_loss, has_aux=True)(agent.params, batch, hyper, key)
+        """One gradient step of critic, actor and temperature, all at the parameters before the step.
+
+        ``progress`` in [0, 1] is the share of training that is done; curricula of the recurrence count follow it.
+        """
+        noise = self._noise(key, progress)
+        grads, metrics = jax.grad(self._total_loss, has_aux=True)(agent.params, batch, hyper, noise)
         directions, optimizer = _ADAM.update(grads, agent.optimizer)
         rates = {
             "actor": hyper.actor_lr,
@@ -145,22 +187,36 @@ class Agent:
         }
         return AgentState(params=params, optimizer=optimizer), metrics
 
+    def _noise(self, key: jax.Array, progress: jax.Array | float) -> _Noise:
+        action_key, latent_key, draw_key = jax.random.split(key, 3)
+        draws: dict[str, Draw | None] = dict.fromkeys(NETWORKS)
+        if self.law is not None:
+            keys = jax.random.split(draw_key, len(NETWORKS)) if self.per_network else [draw_key] * len(NETWORKS)
+            for name, own_key in zip(NETWORKS, keys, strict=True):
+                window = getattr(self, name).trunk_config.window or self.law.largest
+                draws[name] = draw(self.law, window, self.progressive, own_key, jnp.float32(progress))
+        latents = dict(zip(NETWORKS, jax.random.split(latent_key, len(NETWORKS)), strict=True))
+        return _Noise(action=action_key, latents=latents, draws=draws)
+
     def _total_loss(
-        self, params: dict[str, Any], batch: Batch, hyper: Hyper, key: jax.Array
+        self, params: dict[str, Any], batch: Batch, hyper: Hyper, noise: _Noise
     ) -> tuple[jax.Array, losses.Metrics]:
         """Sum of the three losses, parted by stop_gradient so that each trains its own parameters.
 
         One pass for all three lets the actor's loss use the critic's psi(g) instead of computing it again.
         """
-        phi = self._phi(params["phi"], batch.state, batch.action)
-        psi = self.psi.apply({"params": params["psi"]}, batch.goal)
+        draws, latents = noise.draws, noise.latents
+        phi = self._phi(params["phi"], batch.state, batch.action, draws["phi"], latents["phi"])
+        psi = self._psi(params["psi"], batch.goal, draws["psi"], latents["psi"])
         logits = losses.pairwise_energy(self.energy_name, phi, psi)
         critic_loss, critic_metrics = losses.contrastive_loss(self.loss, logits, hyper.logsumexp_penalty)
 
         frozen = jax.lax.stop_gradient
         goal, goal_psi = self._mix_goals(batch.goal), self._mix_goals(frozen(psi))
-        action, log_prob = losses.sample_action(self._actor(params["actor"], batch.state, goal), key)
-        reached = losses.energy(self.energy_name, self._phi(frozen(params["phi"]), batch.state, action), goal_psi)
+        outputs = self._actor(params["actor"], batch.state, goal, draws["actor"], latents["actor"])
+        action, log_prob = losses.sample_action(outputs, noise.action)
+        chosen_phi = self._phi(frozen(params["phi"]), batch.state, action, draws["phi"], latents["phi"])
+        reached = losses.energy(self.energy_name, chosen_phi, goal_psi)
         log_temperature = params["log_temperature"]
         actor_loss, actor_metrics = losses.actor_loss(log_prob, reached, jnp.exp(log_temperature))
         temperature_loss, temperature_metrics = losses.temperature_loss(
@@ -177,8 +233,33 @@ class Agent:
         count = round(self.random_goals * goals.shape[0])
         return jnp.concatenate([jnp.roll(goals, -1, axis=0)[:count], goals[count:]]) if count else goals
 
-    def _actor(self, params: Params, state: jax.Array, goal: jax.Array, depth: jax.Array | None = None) -> jax.Array:
-        return self.actor.apply({"params": params}, jnp.concatenate([state, goal], axis=-1), depth)
+    def _actor(
+        self, params: Params, state: jax.Array, goal: jax.Array, depth: Depth = None, key: jax.Array | None = None
+    ) -> jax.Array:
+        return self.actor.apply({"params": params}, jnp.concatenate([state, goal], axis=-1), depth, key)
 
-    def _phi(self, params: Params, state: jax.Array, action: jax.Array) -> jax.Array:
-        return self.phi.apply({"params": params}, jnp.concatenate([state, action], axis=-1))
+    def _phi(
+        self, params: Params, state: jax.Array, action: jax.Array, depth: Depth = None, key: jax.Array | None = None
+    ) -> jax.Array:
+        return self.phi.apply({"params": params}, jnp.concatenate([state, action], axis=-1), depth, key)
+
+    def _psi(self, params: Params, goal: jax.Array, depth: Depth = None, key: jax.Array | None = None) -> jax.Array:
+        return self.psi.apply({"params": params}, goal, depth, key)
+
+
+def _action(outputs: jax.Array, key: jax.Array | None) -> jax.Array:
+    """The policy's mode, or a draw with ``key``."""
+    if key is None:
+        return jnp.tanh(losses.policy_distribution(outputs)[0])
+    return losses.sample_action(outputs, key)[0]
+
+
+def _action_change(before: Halting, after: Halting) -> jax.Array:
+    """KL divergence (nats) of the new action distribution from the old one: ``[B]``.
+
+    That of the Gaussians before tanh, which is the same, for tanh is one to one.
+    """
+    (old_mean, old_log_std), (mean, log_std) = (losses.policy_distribution(h.outputs) for h in (before, after))
+    ratio = jnp.exp(2 * (log_std - old_log_std))
+    shift = ((mean - old_mean) / jnp.exp(old_log_std)) ** 2
+    return jnp.sum(0.5 * (ratio + shift - 1) - (log_std - old_log_std), axis=-1)

@@ -7,7 +7,7 @@ import difflib
 import math
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,22 +15,19 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, CycloptsError, Group, Parameter
 from cyclopts.config import Toml
 
-import envs
+from .checks import ConfigError, check
+from .specs import RECURRENCE_FORMS, TrainRecurrence
 
 PRESETS = Path(__file__).resolve().parent.parent / "configs"
 
-NETWORKS = ("actor", "phi", "psi")
-
 BlockKind = Literal["stacked", "looped"]
 
-
-class ConfigError(ValueError):
-    """A bad option; the message is one line that names the option, its value and what is allowed."""
+_DEFAULT_DEPTH = 8
 
 
-def _whole(type_: Any, tokens: Sequence[Any]) -> int:
+def _read_whole(text: str) -> int:
     """Read an integer; Python's and cyclopts' own conversions would round 8.5 down to 8."""
-    text = tokens[0].value.replace("_", "")
+    text = text.replace("_", "")
     try:
         number = float(text)
         whole = int(number)
@@ -41,7 +38,23 @@ def _whole(type_: Any, tokens: Sequence[Any]) -> int:
     return int(text) if text.lstrip("+-").isdigit() else whole
 
 
+def _whole(type_: Any, tokens: Sequence[Any]) -> int:
+    del type_
+    return _read_whole(tokens[0].value)
+
+
+def _whole_or_all(type_: Any, tokens: Sequence[Any]) -> int | str:
+    return "all" if tokens[0].value == "all" else _whole(type_, tokens)
+
+
+def _wholes(type_: Any, tokens: Sequence[Any]) -> tuple[int, ...]:
+    """Read ``4,8,16`` as well as ``4 8 16``."""
+    del type_
+    return tuple(_read_whole(part) for token in tokens for part in token.value.split(",") if part)
+
+
 Whole = Annotated[int, Parameter(converter=_whole)]
+Wholes = Annotated[tuple[int, ...], Parameter(converter=_wholes, consume_multiple=True)]
 
 
 def _int(group: Group) -> Parameter:
@@ -67,6 +80,8 @@ class Config:
 
     env: Annotated[str, Parameter(group=_TASK)] = "point_maze"
     """Environment: a name that `rl-depth envs` lists, or package.module:Class."""
+    env_options: Annotated[str | None, Parameter(group=_TASK)] = None
+    """Options of the environment as in TOML, such as "size=9, max_size=13" [default: none]."""
     backend: Annotated[str | None, Parameter(group=_TASK)] = None
     """Physics backend [default: the environment's first]."""
     env_steps: Annotated[int, _int(_TASK)] = 160_000
@@ -78,8 +93,9 @@ class Config:
 
     block: Annotated[BlockKind, Parameter(group=_NET)] = "stacked"
     """Trunk: every block with its own weights, or one block's weights applied again and again."""
-    depth: Annotated[int, _int(_NET)] = 8
-    """Dense layers in sequence in each trunk; a multiple of BLOCK_LAYERS."""
+    depth: Annotated[int | None, _int(_NET)] = None
+    """Dense layers in sequence in each trunk, a multiple of BLOCK_LAYERS [default: 8; with TRAIN_RECURRENCE its
+    mean for a looped block, its largest count for a stacked one]."""
     width: Annotated[int, _int(_NET)] = 32
     """Units of each hidden layer."""
     block_layers: Annotated[int, _int(_NET)] = 4
@@ -113,8 +129,31 @@ class Config:
     remat: Annotated[bool, Parameter(group=_NET)] = False
     """Recompute each block's activations in the backward pass: less memory, more time."""
 
+    norm: Annotated[Literal["inner", "pre", "post"], Parameter(group=_NET)] = "inner"
+    """LayerNorm within the residual branch alone, before it as well, or after the addition as well."""
+    residual_scale: Annotated[float, Parameter(group=_NET)] = 1.0
+    """Factor of the residual branch; below 1 a deep loop moves less per application."""
+
+    train_recurrence: Annotated[str | None, Parameter(group=_LOOP)] = None
+    """Draw the recurrence count anew at each gradient step: fixed:R, uniform:A:B, lognormal-poisson:MEAN[:SIGMA]
+    or curriculum:A:B. A stacked trunk then trains with its first blocks only [default: always DEPTH]."""
+    recurrence_draw: Annotated[Literal["shared", "per-network"], Parameter(group=_LOOP)] = "shared"
+    """One draw for all networks, or one for each of actor, phi and psi."""
+    backprop_steps: Annotated[int | Literal["all"], Parameter(group=_LOOP, converter=_whole_or_all)] = "all"
+    """Last applications that gradients flow through, or all."""
+    progressive: Annotated[float, Parameter(group=_LOOP)] = 0.0
+    """Share of gradient steps that start from a random earlier latent (Bansal et al. 2022)."""
+    collect_depth: Annotated[int | None, _int(_LOOP)] = None
+    """Dense layers that the actor collects data with [default: ACTOR_DEPTH]."""
     injection: Annotated[Literal["add", "concat", "none"], Parameter(group=_LOOP)] = "add"
     """How the trunk's input re-enters at each application: added, concatenated and projected, not at all."""
+    latent: Annotated[Literal["input", "zero", "learned", "gaussian"], Parameter(group=_LOOP)] = "input"
+    """Initial latent: the trunk's input, zero, a learned vector, or noise, which trains path independence."""
+    step_conditioning: Annotated[bool, Parameter(group=_LOOP)] = False
+    """Tell the block the time and the step size of each application."""
+    step_limit: Annotated[float | None, Parameter(group=_LOOP)] = None
+    """Bound of an application's change, relative to the latent's size [default: none]."""
+
     energy: Annotated[Literal["norm", "dot", "cosine", "l2"], Parameter(group=_LEARN)] = "norm"
     """Similarity of phi and psi: -||phi-psi||, inner product, its cosine, or -||phi-psi||^2."""
     loss: Annotated[Literal["fwd_infonce", "bwd_infonce", "sym_infonce", "binary_nce"], Parameter(group=_LEARN)] = (
@@ -130,7 +169,7 @@ class Config:
     """Discount: goals are states a geometric number of steps ahead."""
     batch_size: Annotated[int, _int(_LEARN)] = 128
     """Transitions in a gradient step."""
-    actor_lr: Annotated[float, Parameter(group=_LEARN)] = 1e-3
+    actor_lr: Annotated[float, Parameter(group=_LEARN)] = 3e-4
     """Adam's learning rate of the actor."""
     critic_lr: Annotated[float, Parameter(group=_LEARN)] = 1e-3
     """Adam's learning rate of both encoders."""
@@ -143,7 +182,7 @@ class Config:
     """Environments stepped in parallel."""
     unroll: Annotated[int, _int(_DATA)] = 50
     """Steps each environment takes between rounds of gradient steps; one such round is an epoch."""
-    updates: Annotated[int, _int(_DATA)] = 100
+    updates: Annotated[int, _int(_DATA)] = 150
     """Gradient steps per epoch."""
     replay_steps: Annotated[int, _int(_DATA)] = 2_000
     """Steps kept per environment."""
@@ -151,7 +190,7 @@ class Config:
     """Steps per environment collected before the first gradient step."""
 
     evals: Annotated[int, _int(_LOG)] = 10
-    """Evaluations over the run, evenly spaced."""
+    """Evaluations over the run, evenly spaced; at most one per epoch."""
     eval_episodes: Annotated[int, _int(_LOG)] = 128
     """Episodes of one evaluation during training."""
     checkpoint_every: Annotated[int, _int(_LOG)] = 1
@@ -160,8 +199,42 @@ class Config:
     """Latest checkpoints to keep; an earlier one stands in for a damaged one."""
 
     def __post_init__(self) -> None:
-        for check in (_check_ranges, _check_trunks, _check_data, _check_env):
-            check(self)
+        if self.depth is None:
+            object.__setattr__(self, "depth", self._default_depth())
+        check(self)
+
+    def _default_depth(self) -> int:
+        law = self.recurrence()
+        if law is None:
+            return _DEFAULT_DEPTH
+        return self.block_layers * (law.largest if self.block == "stacked" else round(law.mean))
+
+    def options_of_env(self) -> dict[str, Any]:
+        """``env_options`` as keyword arguments.
+
+        Raises:
+          ConfigError: it is not of the form NAME=VALUE, ...
+        """
+        try:
+            return tomllib.loads(f"options = {{{self.env_options or ''}}}")["options"]
+        except tomllib.TOMLDecodeError:
+            raise ConfigError(
+                f"--env-options {self.env_options!r}: must be NAME=VALUE, ..., with text values in quotes"
+            ) from None
+
+    def recurrence(self) -> TrainRecurrence | None:
+        """The law of recurrence counts, if they are drawn.
+
+        Raises:
+          ConfigError: the text of ``train_recurrence`` is none of its forms.
+        """
+        if self.train_recurrence is None:
+            return None
+        try:
+            return TrainRecurrence.parse(self.train_recurrence)
+        except ValueError as error:
+            known = str(error) if RECURRENCE_FORMS in str(error) else f"{error}; forms: {RECURRENCE_FORMS}"
+            raise ConfigError(f"--train-recurrence {self.train_recurrence}: {known}") from None
 
     def trunk(self, network: str) -> TrunkConfig:
         """The trunk of ``"actor"``, ``"phi"`` or ``"psi"`` after inheritance."""
@@ -171,12 +244,23 @@ class Config:
             values = (getattr(self, f"{owner}_{option}" if owner else option) for owner in owners)
             return next(value for value in values if value is not None)
 
+        block, depth = inherited("block"), inherited("depth")
+        law, looped = self.recurrence(), block == "looped"
+        window = None if self.backprop_steps == "all" else self.backprop_steps
+        if law is not None:
+            window = law.largest if window is None else min(window, law.largest)
         return TrunkConfig(
-            block=inherited("block"),
-            depth=inherited("depth"),
+            block=block,
+            depth=depth,
             width=inherited("width"),
             block_layers=self.block_layers,
-            injection=self.injection,
+            window=window if looped else None,
+            norm=self.norm,
+            residual_scale=self.residual_scale,
+            injection=self.injection if looped else "none",
+            latent=self.latent if looped else "input",
+            step_conditioning=self.step_conditioning and looped,
+            step_limit=self.step_limit if looped else None,
             remat=self.remat,
         )
 
@@ -206,138 +290,25 @@ class Config:
 
 @dataclass(frozen=True)
 class TrunkConfig:
-    """One network's trunk, with nothing left to inherit."""
+    """One network's trunk, with nothing left to inherit. Options of loops are neutral in a stacked one."""
 
     block: BlockKind
     depth: int
     width: int
-    block_layers: int
-    injection: str
-    remat: bool
+    block_layers: int = 4
+    window: int | None = None  # most applications that gradients flow through; all if None
+    norm: str = "inner"
+    residual_scale: float = 1.0
+    injection: str = "none"
+    latent: str = "input"
+    step_conditioning: bool = False
+    step_limit: float | None = None
+    remat: bool = False
 
     @property
     def applications(self) -> int:
         """Block applications in sequence: blocks of a stacked trunk, recurrence count of a looped one."""
         return self.depth // self.block_layers
-
-
-def option_name(field: str) -> str:
-    """The flag of a field: ``batch_size -> --batch-size``."""
-    return "--" + field.replace("_", "-")
-
-
-def _refuse(field: str, value: Any, allowed: str) -> None:
-    raise ConfigError(f"{option_name(field)} {value}: {allowed}")
-
-
-_AT_LEAST_ONE = [
-    "env_steps",
-    "seeds",
-    "width",
-    "block_layers",
-    "representation",
-    "actor_width",
-    "critic_width",
-    "phi_width",
-    "psi_width",
-    "batch_size",
-    "num_envs",
-    "unroll",
-    "updates",
-    "replay_steps",
-    "min_replay_steps",
-    "evals",
-    "eval_episodes",
-    "checkpoint_every",
-    "keep_checkpoints",
-]
-_POSITIVE = ["actor_lr", "critic_lr", "temperature_lr"]
-
-
-def _check_ranges(config: Config) -> None:
-    for field in _AT_LEAST_ONE:
-        value = getattr(config, field)
-        if value is not None and value < 1:
-            _refuse(field, value, "must be at least 1")
-    for field in _POSITIVE:
-        value = getattr(config, field)
-        if not 0 < value < math.inf:
-            _refuse(field, value, "must be positive and finite")
-    checks = {
-        "seed": (0 <= config.seed < 2**31, "must lie in [0, 2^31)"),
-        "seeds": (config.seed + config.seeds <= 2**31, "the last seed must lie below 2^31"),
-        "logsumexp_penalty": (0 <= config.logsumexp_penalty < math.inf, "must be finite and not negative"),
-        "random_goals": (0 <= config.random_goals <= 1, "must lie between 0 and 1"),
-        "gamma": (0 < config.gamma < 1, "must lie strictly between 0 and 1"),
-        "target_entropy": (math.isfinite(config.target_entropy), "must be finite"),
-        "evals": (
-            config.evals <= config.epochs,
-            f"the run has only {config.epochs} epochs of {config.epoch_env_steps} environment steps",
-        ),
-    }
-    for field, (good, allowed) in checks.items():
-        if not good:
-            _refuse(field, getattr(config, field), allowed)
-
-
-def _check_trunks(config: Config) -> None:
-    layers = config.block_layers
-    for field in ("depth", "actor_depth", "critic_depth", "phi_depth", "psi_depth"):
-        depth = getattr(config, field)
-        if depth is None or (depth >= layers and depth % layers == 0):
-            continue
-        below = depth // layers * layers
-        nearest = [str(d) for d in (below, below + layers) if d >= layers] or [str(layers)]
-        _refuse(
-            field,
-            depth,
-            f"must be a positive multiple of --block-layers {layers}; nearest: {' or '.join(nearest)}",
-        )
-    for option in ("block", "depth", "width"):
-        given = [getattr(config, f"{owner}_{option}") is not None for owner in ("critic", "phi", "psi")]
-        if all(given):
-            value = getattr(config, f"critic_{option}")
-            _refuse(f"critic_{option}", value, f"has no effect beside --phi-{option} and --psi-{option}; drop one")
-    looped = any(config.trunk(network).block == "looped" for network in NETWORKS)
-    default = Config.__dataclass_fields__["injection"].default
-    if not looped and config.injection != default:
-        _refuse("injection", config.injection, "only a looped trunk injects its input; add --block looped")
-
-
-def _check_data(config: Config) -> None:
-    if config.min_replay_steps > config.replay_steps:
-        _refuse(
-            "min_replay_steps",
-            config.min_replay_steps,
-            f"exceeds --replay-steps {config.replay_steps}: never reached",
-        )
-    if config.unroll > config.replay_steps:
-        _refuse("unroll", config.unroll, f"exceeds --replay-steps {config.replay_steps}")
-    # A goal lies ahead in the same episode, so the newest step of each environment is never trained on.
-    first = (config.warmup_epochs + 1) * config.unroll
-    ready = config.num_envs * (min(first, config.replay_steps) - 1)
-    if config.batch_size > ready:
-        _refuse(
-            "batch_size",
-            config.batch_size,
-            f"the replay buffer holds at most {ready} transitions with a future at the first gradient step; "
-            "lower it or raise --num-envs, --unroll or --min-replay-steps",
-        )
-    if config.batch_size < 2:
-        _refuse("batch_size", config.batch_size, "a contrastive batch needs at least 2 transitions")
-    if config.epochs <= config.warmup_epochs:
-        _refuse(
-            "env_steps",
-            config.env_steps,
-            f"ends before the first gradient step, at {(config.warmup_epochs + 1) * config.epoch_env_steps} steps",
-        )
-
-
-def _check_env(config: Config) -> None:
-    try:
-        envs.check_name(config.env)
-    except ValueError as error:
-        raise ConfigError(f"--env: {error}") from None
 
 
 def find_preset(name: str) -> Path:
@@ -382,20 +353,44 @@ def preset_source(path: Path) -> Toml:
     Raises:
       ConfigError: the file cannot be read, is not TOML, or has a key that is no option.
     """
+    check_keys(path, read_toml(path))
+    return Toml(path, must_exist=True, search_parents=False, use_commands_as_keys=False)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Contents of a TOML file.
+
+    Raises:
+      ConfigError: the file cannot be read, or is not TOML.
+    """
     try:
-        keys = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: cannot be read (not UTF-8 text)") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
-    for key in keys:
-        if key not in Config.__dataclass_fields__:
-            near = difflib.get_close_matches(key, Config.__dataclass_fields__, n=3, cutoff=0.4)
+
+
+def check_keys(path: Path, table: Iterable[str], place: str = "", more: Sequence[str] = ()) -> None:
+    """Refuse keys of a file that are neither options nor among ``more``.
+
+    Args:
+      path: the file.
+      table: the keys.
+      place: where in the file they stand, for the message.
+      more: further keys that are allowed.
+
+    Raises:
+      ConfigError: names the file, the key and the nearest ones.
+    """
+    known = [*Config.__dataclass_fields__, *more]
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=3, cutoff=0.4)
             hint = f"; nearest: {', '.join(near)}" if near else "; `rl-depth train --help` lists all"
-            raise ConfigError(f"{path}: unknown key {key!r}{hint}")
-    return Toml(path, must_exist=True, search_parents=False, use_commands_as_keys=False)
+            raise ConfigError(f"{path}: {place}unknown key {key!r}{hint}")
 
 
 def explain(error: CycloptsError, preset: Path | None = None) -> str:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .config import NETWORKS, Config, TrunkConfig
+from .checks import NETWORKS
+from .config import Config, TrunkConfig
+from .specs import TrainRecurrence
 
 
 @dataclass(frozen=True)
@@ -18,12 +20,16 @@ class NetworkCost:
 
     Attributes:
       parameters: all of them, biases and LayerNorm included.
-      forward: operations per sample, forward.
+      acting: operations per sample forward, at the acting depth.
+      forward: the same in a gradient step, at the mean count if counts are drawn.
+      backward: operations per sample of one backward pass, through the applications that carry gradients.
       first: those of the input layer alone, whose input needs no gradient in its own update.
     """
 
     parameters: int
+    acting: int
     forward: int
+    backward: int
     first: int
 
 
@@ -40,18 +46,28 @@ class Cost:
         return asdict(self)
 
 
-def network_cost(trunk: TrunkConfig, inputs: int, outputs: int) -> NetworkCost:
-    """Cost of a `networks.Network`."""
+def network_cost(trunk: TrunkConfig, law: TrainRecurrence | None, inputs: int, outputs: int) -> NetworkCost:
+    """Cost of a `networks.Network` whose recurrence count is drawn from ``law``, or fixed."""
     w = trunk.width
     norm = 2 * w
-    layer = w * w + w + norm
-    inject = 2 * w * w + w if trunk.block == "looped" and trunk.injection == "concat" else 0
-    block = trunk.block_layers * layer + inject
+    inject = 2 * w * w if trunk.injection == "concat" else 0
+    condition = 2 * w if trunk.step_conditioning else 0
+    block = trunk.block_layers * (w * w + w + norm) + norm * (trunk.norm != "inner")
+    block += sum(kernel + w for kernel in (inject, condition) if kernel)
     blocks = 1 if trunk.block == "looped" else trunk.applications
-    parameters = (inputs * w + w + norm) + blocks * block + (w * outputs + outputs)
-    per_block = trunk.block_layers * w * w + (2 * w * w if inject else 0)
-    first = 2 * inputs * w
-    return NetworkCost(parameters, first + 2 * (trunk.applications * per_block + w * outputs), first)
+    start = w if trunk.latent == "learned" else 0
+    parameters = (inputs * w + w + norm) + blocks * block + start + (w * outputs + outputs)
+    per_application = 2 * (trunk.block_layers * w * w + inject)
+    ends = 2 * (inputs * w + w * outputs)
+    trained = trunk.applications if law is None else law.mean
+    graded = trained if trunk.window is None else min(trained, trunk.window)
+    return NetworkCost(
+        parameters=parameters,
+        acting=ends + trunk.applications * per_application,
+        forward=ends + round(trained * per_application),
+        backward=2 * (ends + round(graded * per_application)),
+        first=2 * inputs * w,
+    )
 
 
 def agent_cost(config: Config, state_size: int, goal_size: int, action_size: int) -> Cost:
@@ -63,11 +79,14 @@ def agent_cost(config: Config, state_size: int, goal_size: int, action_size: int
     """
     inputs = {"actor": state_size + goal_size, "phi": state_size + action_size, "psi": goal_size}
     outputs = {"actor": 2 * action_size, "phi": config.representation, "psi": config.representation}
-    nets = {name: network_cost(config.trunk(name), inputs[name], outputs[name]) for name in NETWORKS}
-    per_sample = sum(3 * net.forward - net.first for net in nets.values()) + 2 * nets["phi"].forward
+    law = config.recurrence()
+    nets = {name: network_cost(config.trunk(name), law, inputs[name], outputs[name]) for name in NETWORKS}
+    per_sample = sum(net.forward + net.backward - net.first for net in nets.values())
+    # The actor's loss runs phi once more: forward, and back to its input alone.
+    per_sample += nets["phi"].forward + nets["phi"].backward // 2
     logits = 9 * config.batch_size**2 * config.representation
     return Cost(
         parameters=sum(net.parameters for net in nets.values()) + 1,
         flops_per_update=config.batch_size * per_sample + logits,
-        flops_per_action=nets["actor"].forward,
+        flops_per_action=nets["actor"].acting,
     )

@@ -11,12 +11,24 @@ from typing import Any
 
 import envs
 
+from .checks import ConfigError
+
 _PACKAGES = ("rl-depth", "jax", "jaxlib", "flax", "optax", "brax", "mujoco", "mujoco-mjx", "numpy")
 
 
 def start() -> None:
-    """Load JAX and Brax, and keep compiled programs in the user's cache folder unless JAX was told of another."""
-    envs.import_brax()
+    """Load JAX and Brax, and keep compiled programs in the user's cache folder unless JAX was told of another.
+
+    Raises:
+      ConfigError: MuJoCo cannot draw the way that ``MUJOCO_GL`` asks for; it tries when it is loaded.
+    """
+    try:
+        envs.import_brax()
+    except (RuntimeError, ImportError, AttributeError):
+        if "MUJOCO_GL" not in os.environ:
+            raise
+        wish = os.environ["MUJOCO_GL"]
+        raise ConfigError(f"MUJOCO_GL={wish}: MuJoCo cannot use it here; unset it, or try egl, osmesa or off") from None
     import jax
 
     if jax.config.jax_compilation_cache_dir is None:

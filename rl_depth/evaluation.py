@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -12,71 +12,119 @@ import numpy as np
 from envs.base import GoalEnv
 
 from . import metrics, rollout, runs
-from .config import ConfigError
-from .policy import Policy, check_depth, load
+from .checks import ConfigError, check_depth
+from .config import Config
+from .policy import Policy, load
+from .specs import Halt
 from .training import eval_split, make_env
 
 # Resets drawn per episode that is wanted at each difficulty; rarer difficulties get fewer episodes.
 _DRAWS_PER_EPISODE = 64
 
 
-def evaluate_run(
-    run: runs.Run,
-    *,
-    split: str | None = None,
-    episodes: int = 32,
-    stochastic: bool = False,
-    depths: Sequence[int] = (),
-    seed: int = 0,
-) -> list[dict[str, Any]]:
-    """Evaluate every seed of a run at every test depth.
+@dataclass(frozen=True)
+class Protocol:
+    """What is measured.
 
-    Args:
-      run: the run.
+    Attributes:
       split: where starts and goals come from; the evaluation split if None.
       episodes: episodes at each goal difficulty.
       stochastic: draw actions from the policy instead of its mode.
       depths: test depths; the trained depth if empty.
-      seed: seed of the episodes; the same ones for all agents.
+      halt: let each state choose its depth by this rule instead.
+      seed: seed of the episodes; the same ones for all agents and depths.
+    """
+
+    split: str | None = None
+    episodes: int = 32
+    stochastic: bool = False
+    depths: tuple[int, ...] = ()
+    halt: Halt | None = None
+    seed: int = 0
+
+
+def evaluate_run(run: runs.Run, protocol: Protocol) -> list[dict[str, Any]]:
+    """Evaluate every seed of a run at every test depth.
 
     Returns:
       A row per seed and depth: ``seed``, ``depth``, ``split``, ``stochastic``, ``epoch``, the means of all
-      metrics of `rollout.evaluate`, and ``by_difficulty``, a list of the same per difficulty.
+      metrics of `rollout.evaluate`, and ``by_difficulty``, a list of the same per difficulty. With a halting
+      rule ``depth`` is None, ``halt`` names the rule, and ``depth_mean`` and ``depth_share`` ({depth: share of
+      steps}) stand beside the metrics.
 
     Raises:
       ConfigError: no such split, or a depth that the agents cannot act with.
     """
     config = run.config()
-    train_env = make_env(config)
-    env = make_env(config, split or eval_split(train_env))
-    trunk = config.trunk("actor")
-    try:
-        depths = [check_depth(trunk, depth) for depth in depths or [trunk.depth]]
-    except ValueError as error:
-        raise ConfigError(f"--depths: {error}") from None
-    reset_key, run_key = jax.random.split(jax.random.key(seed))
-    reset_keys = _stratified_keys(env, episodes, reset_key)
+    env = make_env(config, protocol.split or eval_split(make_env(config)))
+    depths = _depths(config, protocol)
+    reset_key, run_key = jax.random.split(jax.random.key(protocol.seed))
+    reset_keys = _stratified_keys(env, protocol.episodes, reset_key)
     rows = []
     program = None
-    for agent_seed in range(config.seed, config.seed + config.seeds):
-        policy = load(run, agent_seed)
-        program = program or _program(policy, env, stochastic)
+    for seed in range(config.seed, config.seed + config.seeds):
+        policy = load(run, seed)
+        program = program or _program(policy, env, protocol)
         for depth in depths:
-            found = jax.device_get(program(policy.params, jnp.int32(depth), reset_keys, run_key))
-            row = {"seed": agent_seed, "depth": depth, "split": env.split, "stochastic": stochastic}
-            row |= {"epoch": policy.epoch, "episodes": len(reset_keys), **metrics.summarise(found)}
-            rows.append(row | {"by_difficulty": metrics.by_difficulty(found)})
+            found = jax.device_get(program(policy.params, jnp.int32(depth or 0), reset_keys, run_key))
+            row = {"seed": seed, "depth": depth, "split": env.split, "stochastic": protocol.stochastic}
+            row |= {"halt": str(protocol.halt)} if protocol.halt else {}
+            row |= {"epoch": policy.epoch, "episodes": len(reset_keys)}
+            rows.append(row | _summary(found, config.block_layers))
     return rows
 
 
-def _program(policy: Policy, env: GoalEnv, stochastic: bool) -> Any:
+def _depths(config: Config, protocol: Protocol) -> list[int | None]:
+    trunk = config.trunk("actor")
+    if protocol.halt is not None:
+        try:
+            check_depth(replace(trunk, block="looped"), protocol.halt.max_depth)
+        except ValueError as error:
+            raise ConfigError(f"--halt {protocol.halt}: {error}") from None
+        return [None]
+    try:
+        return [check_depth(trunk, depth) for depth in protocol.depths or [trunk.depth]]
+    except ValueError as error:
+        raise ConfigError(f"--depths: {error}") from None
+
+
+def _summary(found: dict[str, np.ndarray], layers: int) -> dict[str, Any]:
+    """Means over all episodes, and per difficulty."""
+    spent = found.pop("spent", None)
+    levels = metrics.by_difficulty(found)
+    row: dict[str, Any] = metrics.summarise(found)
+    if spent is not None:
+        row |= _depth_spent(spent, layers)
+        for level, group in zip(levels, metrics.groups(found["goal_distance"]), strict=True):
+            level.update(_depth_spent(spent[group], layers))
+    return row | {"by_difficulty": levels}
+
+
+def _depth_spent(spent: np.ndarray, layers: int) -> dict[str, Any]:
+    """Mean depth and the share of steps that took each, from steps per count ``[E, most]``."""
+    share = spent.sum(axis=0) / spent.sum()
+    depths = layers * np.arange(1, len(share) + 1)
+    return {
+        "depth_mean": float(share @ depths),
+        "depth_share": {str(depth): float(s) for depth, s in zip(depths, share, strict=True) if s > 0},
+    }
+
+
+def _program(policy: Policy, env: GoalEnv, protocol: Protocol) -> Any:
     """One compiled program for all seeds and depths."""
+    agent, halt = policy.agent, protocol.halt
+    layers = agent.actor.trunk_config.block_layers
 
     def run(params: dict[str, Any], depth: jax.Array, reset_keys: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
-        def act(observed: jax.Array, goal: jax.Array, action_key: jax.Array) -> jax.Array:
-            return policy.agent.act(params, observed, goal, action_key if stochastic else None, depth)
+        def act(observed: jax.Array, goal: jax.Array, action_key: jax.Array) -> Any:
+            drawn = action_key if protocol.stochastic else None
+            if halt is None:
+                return agent.act(params, observed, goal, drawn, depth)
+            action, taken = agent.act_until(params, observed, goal, halt, drawn)
+            return action, taken // layers
 
-        return rollout.evaluate(env, act, reset_keys, key)
+        most = halt.max_depth // layers if halt is not None else 0
+        return rollout.evaluate(env, act, reset_keys, key, most)
 
     return jax.jit(run)
 

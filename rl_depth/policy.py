@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from envs.base import GoalEnv
 
 from . import runs
 from .agent import Agent, AgentState
-from .config import Config, ConfigError, TrunkConfig
+from .checks import check_depth
+from .config import Config, ConfigError
+from .specs import Halt
 from .training import make_agent, make_env
 
 
@@ -57,14 +60,56 @@ class Policy:
         Raises:
           ValueError: wrong sizes, or a depth that the trunk cannot act with.
         """
-        obs, goal = jnp.asarray(obs, jnp.float32), jnp.asarray(goal, jnp.float32)
-        for name, array, size in (("obs", obs, self.env.state_size), ("goal", goal, self.env.goal_size)):
-            if array.ndim == 0 or array.shape[-1] != size:
-                raise ValueError(f"{name} has shape {list(array.shape)}; its last axis must be {size}")
+        obs, goal = self._read(obs, goal)
         if depth is None:
             depth = self.config.trunk("actor").depth
         depth = check_depth(self.config.trunk("actor"), depth)
         return self._act(self.params, obs, goal, key, jnp.int32(depth))
+
+    def until(
+        self,
+        obs: np.ndarray | jax.Array,
+        goal: np.ndarray | jax.Array,
+        halt: Halt | str,
+        key: jax.Array | None = None,
+    ) -> tuple[jax.Array, jax.Array]:
+        """Act with a depth chosen for each state.
+
+        Args:
+          obs: as in `__call__`.
+          goal: as in `__call__`.
+          halt: the rule, or its text form such as "fixed-point:0.01".
+          key: as in `__call__`.
+
+        Returns:
+          Actions ``[..., action_size]`` and the dense layers taken ``[...]``, int32.
+
+        Raises:
+          ValueError: wrong sizes, or not a rule.
+        """
+        obs, goal = self._read(obs, goal)
+        halt = Halt.parse(halt) if isinstance(halt, str) else halt
+        check_depth(replace(self.config.trunk("actor"), block="looped"), halt.max_depth)
+        batch = jnp.broadcast_shapes(obs.shape[:-1], goal.shape[:-1])
+        flat = (jnp.broadcast_to(a, (*batch, a.shape[-1])).reshape(-1, a.shape[-1]) for a in (obs, goal))
+        action, depth = self._act_until(self.params, *flat, key, halt)
+        return action.reshape(*batch, -1), depth.reshape(batch)
+
+    def _read(self, obs: np.ndarray | jax.Array, goal: np.ndarray | jax.Array) -> tuple[jax.Array, jax.Array]:
+        obs, goal = jnp.asarray(obs, jnp.float32), jnp.asarray(goal, jnp.float32)
+        for name, array, size in (("obs", obs, self.env.state_size), ("goal", goal, self.env.goal_size)):
+            if array.ndim == 0 or array.shape[-1] != size:
+                raise ValueError(f"{name} has shape {list(array.shape)}; its last axis must be {size}")
+        return obs, goal
+
+    @cached_property
+    def _act_until(self) -> Any:
+        def act(
+            params: dict[str, Any], obs: jax.Array, goal: jax.Array, key: jax.Array | None, halt: Halt
+        ) -> tuple[jax.Array, jax.Array]:
+            return self.agent.act_until(params, obs, goal, halt, key)
+
+        return jax.jit(act, static_argnums=4)
 
     @cached_property
     def _act(self) -> Any:
@@ -74,18 +119,6 @@ class Policy:
             return self.agent.act(params, obs, goal, key, depth)
 
         return jax.jit(act)
-
-
-def check_depth(trunk: TrunkConfig, depth: int) -> int:
-    """Return a test depth, or raise ``ValueError`` naming what the trunk can act with."""
-    layers = trunk.block_layers
-    if depth < layers or depth % layers:
-        raise ValueError(f"depth {depth}: must be a positive multiple of the block's {layers} layers")
-    if trunk.block == "stacked" and depth > trunk.depth:
-        raise ValueError(
-            f"depth {depth}: this actor is stacked and has {trunk.depth} layers; only a looped one goes deeper"
-        )
-    return depth
 
 
 def load(run: runs.Run | Path | str, seed: int | None = None) -> Policy:

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from .terminal import spread
 
 
 class Reporter:
@@ -62,13 +63,13 @@ class Reporter:
 
     def evaluation(self, rows: Sequence[Mapping[str, Any]], seconds: float) -> None:
         """An evaluation is done: one row per seed, after so many seconds of training."""
-        at_goal = _spread([row["time_at_goal"] for row in rows], "{:.1f}")
-        success = _spread([row["success_any"] for row in rows], "{:.2f}")
+        at_goal = spread([row["time_at_goal"] for row in rows], digits=1)
+        success = spread([row["success_any"] for row in rows])
         score = f"time at goal {at_goal}, success {success}"
         if self._live:
             self._progress.update(self._task, score=score)
         else:
-            dist = _spread([row["dist_final"] for row in rows], "{:.2f}")
+            dist = spread([row["dist_final"] for row in rows])
             first = rows[0]
             self._console.print(
                 f"{first['env_steps']:>12,} env steps {first['grad_steps']:>9,} grad steps "
@@ -80,11 +81,3 @@ class Reporter:
     def say(self, message: str) -> None:
         """Print one line."""
         self._console.print(message, highlight=False, markup=False, soft_wrap=True)
-
-
-def _spread(values: Sequence[float], form: str) -> str:
-    """The value of one seed, or median and range over several."""
-    if len(values) == 1:
-        return form.format(values[0])
-    low, middle, high = np.min(values), np.median(values), np.max(values)
-    return f"{form.format(middle)} ({form.format(low)}-{form.format(high)})"

@@ -6,6 +6,7 @@ Axes: ``E`` environments, ``L`` steps, ``X`` state, ``A`` action.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import flax.struct
 import jax
@@ -18,6 +19,8 @@ from .replay import Transitions
 
 # (observed state [E, X], goal [E, G], key) -> action [E, A]
 Policy = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+# The same for a policy that chooses how often it applies its block -> action [E, A], count [E]
+HaltingPolicy = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
 
 class Rollout(flax.struct.PyTreeNode):
@@ -69,28 +72,43 @@ def _along(mask: jax.Array, leaf: jax.Array) -> jax.Array:
     return mask.reshape(mask.shape + (1,) * (leaf.ndim - mask.ndim))
 
 
-def evaluate(env: GoalEnv, policy: Policy, reset_keys: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
+def evaluate(
+    env: GoalEnv, policy: Policy | HaltingPolicy, reset_keys: jax.Array, key: jax.Array, most: int = 0
+) -> dict[str, jax.Array]:
     """Run one whole episode from each of ``reset_keys [E]``.
+
+    Args:
+      env: the environment.
+      policy: acts.
+      reset_keys: one per episode.
+      key: for the policy's draws.
+      most: the largest count of a policy that chooses it; 0 for one that does not.
 
     Returns:
       Per episode ``[E]``, over the steps until it ended:
       ``time_at_goal`` (steps within the goal radius), ``success_any`` (reached at least once),
       ``success_final``, ``episode_steps``, ``goal_distance`` (difficulty, as the environment defines it),
       ``dist_mean``, ``dist_min``, ``dist_final`` (m), and ``<name>_mean`` and ``<name>_max`` of every further
-      metric of the environment.
+      metric of the environment; with ``most`` also ``spent [E, most]``: steps that took 1, 2, ... applications.
     """
     state = jax.vmap(env.reset)(reset_keys)
     totals = _Totals.start(tuple(state.metrics), reset_keys.shape[0])
+    spent = jnp.zeros((reset_keys.shape[0], most))
 
-    def step(carry: tuple[State, _Totals], key: jax.Array) -> tuple[tuple[State, _Totals], None]:
-        state, totals = carry
+    def step(carry: tuple[State, _Totals, jax.Array], key: jax.Array) -> tuple[tuple[Any, ...], None]:
+        state, totals, spent = carry
         action = policy(*split_observation(env, state.obs), key)
+        if most:
+            action, count = action
+            spent = spent + totals.alive[:, None] * jax.nn.one_hot(count - 1, most)
         state = jax.vmap(env.step)(state, action)
-        return (state, totals.add(state)), None
+        return (state, totals.add(state), spent), None
 
     goal_distance = state.info["goal_distance"]
-    (_, totals), _ = jax.lax.scan(step, (state, totals), jax.random.split(key, env.episode_length))
-    return {"goal_distance": goal_distance, **totals.summary()}
+    keys = jax.random.split(key, env.episode_length)
+    (_, totals, spent), _ = jax.lax.scan(step, (state, totals, spent), keys)
+    found = {"goal_distance": goal_distance, **totals.summary()}
+    return found | {"spent": spent} if most else found
 
 
 class _Totals(flax.struct.PyTreeNode):

@@ -8,6 +8,7 @@
     checkpoints/    <epoch>.safetensors, the latest few
     evaluations/    what `rl-depth evaluate` found
     videos/
+    log.txt         what the process printed, if a sweep started it
 
 A killed process leaves every file readable: small files and checkpoints appear by rename, and a torn last
 line of a ``.jsonl`` file is dropped.
@@ -29,7 +30,8 @@ from typing import Any
 import numpy as np
 import tomli_w
 
-from .config import Config, ConfigError, load, option_name
+from .checks import ConfigError, option_name
+from .config import Config, load
 
 _CONFIG, _META, _STATUS, _LOCK = "config.toml", "meta.json", "status.json", ".lock"
 _LOGS = ("metrics.jsonl", "timing.jsonl")
@@ -231,11 +233,15 @@ def _write_text(file: Path, text: str) -> None:
 
 
 def _write_arrays(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     ready = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     with _replacing(file) as partial:
-        save_file(ready, partial, metadata={"digest": _digest(ready)})
+        try:
+            save_file(ready, partial, metadata={"digest": _digest(ready)})
+        except SafetensorError as error:  # its only way to say that the disk is full
+            raise OSError(f"{file.name} cannot be written: {error}") from None
 
 
 def _read_arrays(file: Path) -> dict[str, np.ndarray]:

@@ -104,6 +104,7 @@ class _Session:
         config = self.config
         eval_epochs = config.eval_epochs()
         learned: dict[str, Any] = {}
+        self._stop_if_due(epoch, state, stop)  # a run that is resumed may have diverged already
         while epoch < config.epochs:
             epoch += 1
             began = time.monotonic()
@@ -115,7 +116,7 @@ class _Session:
             jax.block_until_ready(state.epoch)
             self.seconds += time.monotonic() - began
             self.reporter.epoch(epoch * config.epoch_env_steps, self._grad_steps(epoch))
-            saving = bool(stop)
+            saving = bool(stop) or _all_diverged(state)
             if epoch in eval_epochs:
                 self._evaluate(epoch, state, learned)
                 saving |= (eval_epochs.index(epoch) + 1) % config.checkpoint_every == 0
@@ -125,7 +126,8 @@ class _Session:
         self._write_status("finished", epoch, state)
 
     def _stop_if_due(self, epoch: int, state: TrainState, stop: _Stop) -> None:
-        if np.all(np.asarray(state.diverged) >= 0):
+        if _all_diverged(state):
+            self._write_status("failed", epoch, state)
             raise runs.RunError(f"{self.run.path}: every seed diverged (non-finite loss); status.json says when")
         if stop and epoch < self.config.epochs:
             self._write_status("interrupted", epoch, state)
@@ -208,6 +210,10 @@ class _Session:
                 "diverged": {str(self.config.seed + i): int(e) for i, e in enumerate(diverged) if e >= 0},
             }
         )
+
+
+def _all_diverged(state: TrainState) -> bool:
+    return bool(np.all(np.asarray(state.diverged) >= 0))
 
 
 class _Stop:

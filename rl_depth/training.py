@@ -48,9 +48,11 @@ def make_env(config: Config, split: str | None = None) -> GoalEnv:
       ConfigError: it cannot be made as asked.
     """
     try:
-        return envs.make(config.env, split=split, backend=config.backend)
+        return envs.make(config.env, split=split, backend=config.backend, **config.options_of_env())
     except ValueError as error:
         raise ConfigError(f"--env {config.env}: {error}") from None
+    except TypeError as error:  # an option of the wrong type, such as size="large"
+        raise ConfigError(f"--env-options {config.env_options}: {error}") from None
 
 
 def make_agent(config: Config, env: GoalEnv) -> Agent:
@@ -96,8 +98,9 @@ class Trainer:
         """Step the environments with the policy and store what they did; begins an epoch."""
 
         def policy(observed: jax.Array, goal: jax.Array, key: jax.Array) -> jax.Array:
-            return self.agent.act(state.agent.params, observed, goal, key)
+            return self.agent.act(state.agent.params, observed, goal, key, depth)
 
+        depth = None if self.config.collect_depth is None else jnp.int32(self.config.collect_depth)
         key = _key(state.seed, _COLLECT, state.epoch)
         rolled, transitions = rollout.collect(self.env, policy, state.rollout, self.config.unroll, key)
         return state.replace(epoch=state.epoch + 1, rollout=rolled, replay=replay.insert(state.replay, transitions))
@@ -115,7 +118,7 @@ class Trainer:
                 action=state.replay.action[row, env],
                 goal=self.env.achieved_goal(state.replay.state[goal_row, env]),
             )
-            return self.agent.update(agent, batch, state.hyper, key)
+            return self.agent.update(agent, batch, state.hyper, key, (state.epoch - 1) / max(c.epochs - 1, 1))
 
         agent, metrics = jax.lax.scan(step, state.agent, (picks, jax.random.split(update_key, c.updates)))
         metrics = jax.tree.map(jnp.mean, metrics)

@@ -11,8 +11,8 @@ import pytest
 from rl_depth.config import TrunkConfig
 from rl_depth.networks import Network, Trunk
 
-STACKED = TrunkConfig(block="stacked", depth=12, width=8, block_layers=4, injection="add", remat=False)
-LOOPED = replace(STACKED, block="looped")
+STACKED = TrunkConfig(block="stacked", depth=12, width=8)
+LOOPED = replace(STACKED, block="looped", injection="add")
 
 
 def init(trunk: TrunkConfig, seed: int = 0):

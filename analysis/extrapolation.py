@@ -1,0 +1,119 @@
+"""How far beyond its trained depths a looped agent keeps its capability, and how it fails.
+
+Axes: ``S`` seeds, ``D`` test depths, ``R`` block applications.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+_DRAWS = 2000
+_NOISE = 2.0  # standard errors
+_RUNAWAY = 4.0  # times the latent's size at the largest trained count
+_STILL = 1e-3  # relative change of a latent that has stopped
+
+BREAKDOWNS = {
+    "holds": "capability stays within noise of its best up to the deepest test",
+    "diverges": "capability falls while the latent grows without bound",
+    "freezes": "capability falls although the latent has stopped moving",
+    "drifts": "capability falls while the latent keeps moving at bounded size",
+}
+
+
+@dataclass(frozen=True)
+class Extrapolation:
+    """What one run shows.
+
+    Attributes:
+      best_depth: test depth of the best mean capability.
+      reach: largest test depth within noise of it.
+      ratio: ``reach`` over the largest trained depth.
+      low, high: 95% bootstrap interval of the ratio over seeds; None for a single seed.
+      breakdown: a key of ``BREAKDOWNS``.
+    """
+
+    best_depth: int
+    reach: int
+    ratio: float
+    low: float | None
+    high: float | None
+    breakdown: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain types."""
+        return asdict(self)
+
+
+def extrapolation(
+    depths: np.ndarray,
+    values: np.ndarray,
+    trained: int,
+    latents: Mapping[str, np.ndarray],
+    block_layers: int,
+    *,
+    higher_is_better: bool = True,
+    seed: int = 0,
+) -> Extrapolation:
+    """Judge one run.
+
+    Args:
+      depths: test depths ``[D]``, ascending.
+      values: capability ``[S, D]``.
+      trained: largest trained depth.
+      latents: ``step`` and ``size`` ``[S, R]``: relative change and size of the latent per application.
+      block_layers: dense layers of one application.
+      higher_is_better: False for distances.
+      seed: seed of the bootstrap.
+
+    Raises:
+      ValueError: shapes that do not fit.
+    """
+    depths, values = np.asarray(depths), np.asarray(values, float)
+    if values.ndim != 2 or values.shape[1] != len(depths) or not len(values):
+        raise ValueError(f"values have shape {list(values.shape)}, expected [seeds, {len(depths)}]")
+    values = values if higher_is_better else -values
+    best, reach = _reach(values)
+    low = high = None
+    if len(values) > 1:
+        generator = np.random.default_rng(seed)
+        draws = generator.integers(len(values), size=(_DRAWS, len(values)))
+        error = _standard_error(values)
+        ratios = [depths[_reach(values[draw], error)[1]] / trained for draw in draws]
+        low, high = (float(q) for q in np.quantile(ratios, (0.025, 0.975)))
+    holds = reach == len(depths) - 1
+    return Extrapolation(
+        best_depth=int(depths[best]),
+        reach=int(depths[reach]),
+        ratio=float(depths[reach] / trained),
+        low=low,
+        high=high,
+        breakdown="holds" if holds else _breakdown(latents, trained // block_layers),
+    )
+
+
+def _reach(values: np.ndarray, error: float | None = None) -> tuple[int, int]:
+    """Places of the best mean and of the last one within noise of it."""
+    means = values.mean(axis=0)
+    error = _standard_error(values) if error is None else error
+    return int(means.argmax()), int(np.flatnonzero(means >= means.max() - _NOISE * error).max())
+
+
+def _standard_error(values: np.ndarray) -> float:
+    """Of a mean difference between two depths, seeds paired, pooled over depths; 0 for a single seed."""
+    seeds = len(values)
+    if seeds < 2:
+        return 0.0
+    residual = values - values.mean(axis=1, keepdims=True) - values.mean(axis=0) + values.mean()
+    freedom = (seeds - 1) * max(values.shape[1] - 1, 1)
+    return float(np.sqrt(2 * (residual**2).sum() / freedom / seeds))
+
+
+def _breakdown(latents: Mapping[str, np.ndarray], trained_count: int) -> str:
+    size, step = (np.asarray(latents[name], float).mean(axis=0) for name in ("size", "step"))
+    if not np.isfinite(size[-1]) or size[-1] > _RUNAWAY * size[min(trained_count, len(size)) - 1]:
+        return "diverges"
+    return "freezes" if step[-1] < _STILL else "drifts"

@@ -1,0 +1,128 @@
+"""Options that are written as text with colons: distributions of recurrence counts, and halting rules."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+_TAIL = 8  # a log-normal Poisson count is cut at so many times its mean; beyond lie well below 1% of the draws
+_SIGMA = 0.5  # Geiping et al. (2025)
+
+RECURRENCE_FORMS = "fixed:R, uniform:A:B, lognormal-poisson:MEAN[:SIGMA] or curriculum:A:B"
+
+HaltRule = Literal["fixed-point", "action-change", "second-order"]
+HALT_FORMS = "fixed-point:EPS[:MAX], action-change:EPS[:MAX] or second-order:EPS[:MAX]"
+_DEEPEST = 256
+
+
+@dataclass(frozen=True)
+class TrainRecurrence:
+    """The law that recurrence counts are drawn from during training.
+
+    - ``fixed:R``: always R.
+    - ``uniform:A:B``: uniform over the whole numbers A to B.
+    - ``lognormal-poisson:MEAN[:SIGMA]``: ``1 + Poisson(exp(N(log(MEAN - 1) - SIGMA^2 / 2, SIGMA)))``, cut at
+      8 x MEAN. Geiping et al. (2025, arXiv 2502.05171) have ``log(MEAN)`` there, and so a mean of MEAN + 1.
+    - ``curriculum:A:B``: the whole number nearest to A + (B - A) x progress, with progress the share of training
+      that is done.
+    """
+
+    kind: str
+    low: int
+    high: int
+    mean: float
+    sigma: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> TrainRecurrence:
+        """Read the text form.
+
+        Raises:
+          ValueError: not one of the forms, or a number out of range.
+        """
+        kind, *numbers = text.split(":")
+        if kind == "fixed" and len(numbers) == 1:
+            count = _count(numbers[0])
+            return cls(kind, count, count, count)
+        if kind in ("uniform", "curriculum") and len(numbers) == 2:
+            low, high = (_count(number) for number in numbers)
+            if kind == "uniform" and low > high:
+                raise ValueError(f"{low} exceeds {high}")
+            return cls(kind, low, high, (low + high) / 2)
+        if kind == "lognormal-poisson" and len(numbers) in (1, 2):
+            mean = _positive(numbers[0])
+            sigma = _positive(numbers[1]) if len(numbers) == 2 else _SIGMA
+            if mean < 1:
+                raise ValueError(f"mean {mean:g}: must be at least 1")
+            return cls(kind, 1, math.ceil(_TAIL * mean), mean, sigma)
+        raise ValueError(f"must be {RECURRENCE_FORMS}")
+
+    @property
+    def largest(self) -> int:
+        """The largest count that is drawn."""
+        return max(self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Halt:
+    """When to stop applying a trunk's block, state by state.
+
+    - ``fixed-point``: the latent has stopped moving, ``||h' - h|| / ||h|| < eps``.
+    - ``action-change``: the action distribution has, ``KL(pi' || pi) < eps`` (after Geiping et al. 2025).
+    - ``second-order``: the latent's steps have stopped changing, ``||(h'' - h') - (h' - h)|| / ||h'|| < eps``
+      twice in a row (Pappone et al. 2025, arXiv 2509.23314; they have no ``||h'||``).
+
+    Attributes:
+      rule: one of these.
+      eps: its bound, > 0.
+      max_depth: dense layers after which it stops in any case.
+    """
+
+    rule: HaltRule
+    eps: float
+    max_depth: int = _DEEPEST
+
+    @classmethod
+    def parse(cls, text: str) -> Halt:
+        """Read ``RULE:EPS[:MAX]``.
+
+        Raises:
+          ValueError: not one of the forms, or a number out of range.
+        """
+        rule, *numbers = text.split(":")
+        if rule not in ("fixed-point", "action-change", "second-order") or len(numbers) not in (1, 2):
+            raise ValueError(f"must be {HALT_FORMS}")
+        return cls(rule, _positive(numbers[0]), _count(numbers[1]) if len(numbers) == 2 else _DEEPEST)
+
+    def __str__(self) -> str:
+        return f"{self.rule}:{self.eps:g}:{self.max_depth}"
+
+    @property
+    def patience(self) -> int:
+        """Times in a row that the measure must lie below eps."""
+        return 2 if self.rule == "second-order" else 1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.eps < math.inf:
+            raise ValueError(f"eps {self.eps:g}: must be positive and finite")
+
+
+def _count(text: str) -> int:
+    try:
+        count = int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a whole number") from None
+    if count < 1:
+        raise ValueError(f"{count}: must be at least 1")
+    return count
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number") from None
+    if not 0 < number < math.inf:
+        raise ValueError(f"{number:g}: must be positive and finite")
+    return number

@@ -1,0 +1,49 @@
+"""How far a loop carries, on curves whose answer is known."""
+
+import numpy as np
+import pytest
+
+from analysis.extrapolation import extrapolation
+
+DEPTHS = np.array([4, 8, 16, 32, 64, 128, 256])
+STILL = {"step": np.full((5, 64), 1e-6), "size": np.ones((5, 64))}
+MOVING = {"step": np.full((5, 64), 0.1), "size": np.ones((5, 64))}
+GROWING = {"step": np.full((5, 64), 0.1), "size": np.linspace(1, 64, 64)[None].repeat(5, 0)}
+
+
+def curve(levels, noise=0.02, seed=0):
+    generator = np.random.default_rng(seed)
+    return np.array(levels) + generator.normal(0, noise, (5, len(levels))) + generator.normal(0, 0.1, (5, 1))
+
+
+def test_a_plateau_that_ends_is_found_with_its_ratio():
+    found = extrapolation(DEPTHS, curve([0.2, 0.9, 0.9, 0.9, 0.9, 0.3, 0.1]), 16, MOVING, 4)
+    assert (found.reach, found.ratio) == (64, 4.0)
+    assert found.low <= 4.0 <= found.high
+    assert found.breakdown == "drifts"
+
+
+def test_seeds_that_differ_as_a_whole_are_no_noise_between_depths():
+    values = curve([0.5, 0.9, 0.9, 0.7, 0.7, 0.7, 0.7], noise=0.005)
+    assert extrapolation(DEPTHS, values, 16, STILL, 4).reach == 16
+
+
+def test_holding_to_the_end_and_the_ways_to_break():
+    assert extrapolation(DEPTHS, curve([0.9] * 7), 16, MOVING, 4).breakdown == "holds"
+    falling = curve([0.9, 0.9, 0.9, 0.5, 0.2, 0.1, 0.1])
+    for latents, name in ((STILL, "freezes"), (MOVING, "drifts"), (GROWING, "diverges")):
+        assert extrapolation(DEPTHS, falling, 16, latents, 4).breakdown == name
+    broken = {"step": MOVING["step"], "size": np.full((5, 64), np.nan)}
+    assert extrapolation(DEPTHS, falling, 16, broken, 4).breakdown == "diverges"
+
+
+def test_distances_are_better_when_small():
+    values = curve([5.0, 1.0, 1.0, 1.0, 3.0, 4.0, 5.0])
+    assert extrapolation(DEPTHS, values, 16, MOVING, 4, higher_is_better=False).reach == 32
+
+
+def test_one_seed_has_no_interval_and_bad_shapes_are_refused():
+    found = extrapolation(DEPTHS, curve([0.9] * 7)[:1], 16, MOVING, 4)
+    assert found.low is None and found.high is None
+    with pytest.raises(ValueError, match="shape"):
+        extrapolation(DEPTHS, np.zeros((5, 3)), 16, MOVING, 4)
