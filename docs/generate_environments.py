@@ -24,7 +24,8 @@ Generated from the registry by `python docs/generate_environments.py`; do not ed
 
 Observations are `concat(state, goal)`. A goal is reached while the achieved goal, read from the state at the goal
 indices, is nearer than the radius. The first backend is the default. All have the splits `train` and `eval`;
-further ones are named. Maze layouts are text in `envs/mazes.py`.
+further ones are named. Maze layouts are text in `envs/mazes.py`. To add an environment of your own, see
+[own_environment.md](own_environment.md).
 """
 
 
@@ -76,7 +77,7 @@ def draw(name: str, env: GoalEnv) -> None:
     from rl_depth import render
 
     state = jax.jit(env.reset)(jax.random.key(0))
-    Image.fromarray(render.frame(env, state, width=240, height=180)).save(PICTURES / f"{name}.png")
+    Image.fromarray(render.frame(env, state, width=320, height=240)).save(PICTURES / f"{name}.png", optimize=True)
 
 
 def main() -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import difflib
 import importlib
-import io
 import inspect
+import io
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ _REGISTRY: dict[str, tuple[str, dict[str, Any]]] = {
     "point_hardest_maze": ("envs.point_maze:PointMaze", {"layout": "hardest"}),
     "random_point_maze": ("envs.random_point_maze:RandomPointMaze", {}),
     "reacher": ("envs.reacher:Reacher", {}),
+    "pusher_easy": ("envs.pusher:Pusher", {"kind": "easy"}),
+    "pusher_hard": ("envs.pusher:Pusher", {"kind": "hard"}),
+    "half_cheetah": ("envs.half_cheetah:HalfCheetah", {}),
     "ant": ("envs.ant:Ant", {}),
     "ant_u_maze": ("envs.ant_maze:AntMaze", {"layout": "u"}),
     "ant_u2_maze": ("envs.ant_maze:AntMaze", {"layout": "u2"}),
@@ -49,10 +52,13 @@ _REGISTRY: dict[str, tuple[str, dict[str, Any]]] = {
     "humanoid_u_maze": ("envs.humanoid:HumanoidMaze", {"layout": "u"}),
     "humanoid_big_maze": ("envs.humanoid:HumanoidMaze", {"layout": "big"}),
     "humanoid_hardest_maze": ("envs.humanoid:HumanoidMaze", {"layout": "hardest"}),
+    "arm_reach": ("envs.arm:ArmReach", {}),
+    "arm_grasp": ("envs.arm:ArmGrasp", {}),
+    "arm_push_easy": ("envs.arm:ArmPush", {"kind": "easy"}),
+    "arm_push_hard": ("envs.arm:ArmPush", {"kind": "hard"}),
+    "arm_binpick_easy": ("envs.arm:ArmBinpick", {"kind": "easy"}),
+    "arm_binpick_hard": ("envs.arm:ArmBinpick", {"kind": "hard"}),
 }
-_ARMS: dict[str, tuple[str, dict[str, Any]]] = {}
-_PUSHER_AND_CHEETAH: dict[str, tuple[str, dict[str, Any]]] = {}
-_REGISTRY |= _PUSHER_AND_CHEETAH | _ARMS
 
 _CLASS_CONTRACT = ("splits", "backends", "view", "reset", "step", "scene", "qpos", "goal_position")
 _CONTRACT = (
@@ -111,6 +117,8 @@ def make(name: str, *, split: str | None = None, backend: str | None = None, **o
         raise ValueError(f"environment {name!r} cannot be imported: {error}") from error
     _check_contract(name, cls, _CLASS_CONTRACT)
     known = list(inspect.signature(cls).parameters)
+    if not {"split", "backend"} <= set(known):
+        raise ValueError(f"environment {name!r}: its constructor must take split and backend")
     for option in options:
         if option not in known:
             raise ValueError(f"unknown option {option!r} of environment {name!r}; known: {', '.join(known)}")
@@ -120,6 +128,8 @@ def make(name: str, *, split: str | None = None, backend: str | None = None, **o
 
 
 def _check_contract(name: str, thing: Any, attributes: tuple[str, ...]) -> None:
-    missing = [attribute for attribute in attributes if not hasattr(thing, attribute)]
+    abstract = getattr(thing, "__abstractmethods__", frozenset())
+    needed = [*attributes, *sorted(abstract.difference(attributes))]
+    missing = [attribute for attribute in needed if not hasattr(thing, attribute) or attribute in abstract]
     if missing:
         raise ValueError(f"environment {name!r} lacks {', '.join(missing)}; see envs.base.GoalEnv")

@@ -30,24 +30,25 @@ def set_initial_qpos(spec: mujoco.MjSpec, extra: int, height: float | None = Non
     numeric.data, numeric.size = qpos, len(qpos)
 
 
-def add_target(spec: mujoco.MjSpec, height: float, reach: float, radius: float) -> None:
-    """Add the massy, contactless body on two slide joints that holds the commanded goal.
+def add_target(spec: mujoco.MjSpec, height: float, reach: float, radius: float, axes: str = "xy") -> None:
+    """Add the massy, contactless body on slide joints that holds the commanded goal.
 
     It is invisible: whoever draws the scene draws its own marker. Its size matters all the same,
     for inertia is part of the humanoid's observation.
 
     Args:
-      spec: the model to add to; its last two joint positions become the goal's x and y.
+      spec: the model to add to; its last joint positions become the goal's coordinates.
       height: height of the body, m.
       reach: largest coordinate, m.
       radius: radius of its sphere of 1 kg, m.
+      axes: the coordinates that a goal has, of "xyz".
     """
     body = spec.worldbody.add_body(name="target", pos=[0, 0, height])
-    for name, axis in (("target_x", [1, 0, 0]), ("target_y", [0, 1, 0])):
+    for axis in axes:
         body.add_joint(
-            name=name,
+            name=f"target_{axis}",
             type=mujoco.mjtJoint.mjJNT_SLIDE,
-            axis=axis,
+            axis=[float(axis == other) for other in "xyz"],
             range=[-reach, reach],
             limited=mujoco.mjtLimited.mjLIMITED_TRUE,
             armature=0,
@@ -74,7 +75,7 @@ def collide(spec: mujoco.MjSpec, geoms: Sequence[str]) -> None:
 def to_system(spec: mujoco.MjSpec) -> System:
     """Compile a model and convert it for Brax's pipelines."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Brax System")
+        warnings.filterwarnings("ignore", message="Brax System|compiler attribute 'settotalmass'")
         return mjcf.load_model(spec.compile())
 
 

@@ -15,10 +15,20 @@ NAMES = sorted({key.split("/")[0] for key in GOLDEN.files})
 
 # contacts amplify rounding, which differs between processors
 TOLERANCE = 2e-3
+TOLERANCES = {"arm_binpick_hard": 2e-2}
 FALL_TOLERANCE = 3  # steps
 
+# the peer tells of success in the state before the step
+LATE = ("pusher_easy", "pusher_hard")
 
-@pytest.mark.parametrize("name", NAMES)
+# the peer starts with one finger closed, and its goal lags a step behind the cube that it follows
+GRASP, GRASP_TOLERANCE = "arm_grasp", 0.05
+
+# all but one of those that take minutes to compile
+SLOW = ("arm_grasp", "arm_push_hard", "arm_binpick_easy", "arm_binpick_hard")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in NAMES])
 def test_same_key_and_actions_give_the_peers_trajectory(name, compiled):
     program = compiled(*name.split(":"))
     golden = {part: GOLDEN[f"{name}/{part}"] for part in ("actions", "obs", "done", "success")}
@@ -32,10 +42,21 @@ def test_same_key_and_actions_give_the_peers_trajectory(name, compiled):
         obs.append(state.obs)
         done.append(state.done)
         success.append(state.metrics["success"])
-    np.testing.assert_allclose(np.array(obs[:stored]), golden["obs"], rtol=TOLERANCE, atol=TOLERANCE)
-    np.testing.assert_array_equal(np.array(success)[: stored - 1], golden["success"][: stored - 1])
+    assert_same_observations(name, program.env, np.array(obs[:stored]), golden["obs"])
+    late = int(name in LATE)
+    np.testing.assert_array_equal(np.array(success)[: stored - 1 - late], golden["success"][late : stored - 1])
     falls = [np.where(d.any(0), d.argmax(0), -1) for d in (np.array(done) > 0, golden["done"] > 0)]
     assert np.abs(falls[0] - falls[1]).max() <= FALL_TOLERANCE
+
+
+def assert_same_observations(name, env, ours, golden):
+    if name == GRASP:
+        state, goal = slice(None, env.state_size), slice(env.state_size, None)
+        np.testing.assert_allclose(ours[1:, :, state], golden[1:, :, state], atol=GRASP_TOLERANCE)
+        np.testing.assert_allclose(ours[:-1, :, goal], golden[1:, :, goal], atol=TOLERANCE)
+    else:
+        tolerance = TOLERANCES.get(name, TOLERANCE)
+        np.testing.assert_allclose(ours, golden, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("key", [key for key in GOLDEN.files if "/tuning/" in key])
@@ -54,19 +75,27 @@ def test_recording_holds_a_fall():
 
 
 PEER_SIZES = {
-    # name: state, goal indices, radius, as in JaxGCRL's constructors
-    "reacher": (10, (4, 5, 6), 0.05),
-    "ant": (29, (0, 1), 0.5),
-    "ant_u_maze": (29, (0, 1), 0.5),
-    "ant_ball": (31, (29, 30), 0.5),
-    "ant_push": (31, (0, 1), 0.5),
-    "humanoid": (268, (0, 1, 2), 0.5),
-    "humanoid_u_maze": (268, (0, 1, 2), 0.5),
+    # name: state, goal indices, radius, episode length, as in JaxGCRL's constructors and its default of 1000
+    "reacher": (10, (4, 5, 6), 0.05, 1000),
+    "pusher_easy": (20, (10, 11, 12), 0.1, 1000),
+    "pusher_hard": (20, (10, 11, 12), 0.1, 1000),
+    "half_cheetah": (18, (0,), 0.5, 1000),
+    "ant": (29, (0, 1), 0.5, 1000),
+    "ant_u_maze": (29, (0, 1), 0.5, 1000),
+    "ant_ball": (31, (29, 30), 0.5, 1000),
+    "ant_push": (31, (0, 1), 0.5, 1000),
+    "humanoid": (268, (0, 1, 2), 0.5, 1000),
+    "humanoid_u_maze": (268, (0, 1, 2), 0.5, 1000),
+    "arm_reach": (13, (7, 8, 9), 0.1, 100),
+    "arm_grasp": (24, (16, 17, 18, 19, 20, 21, 22), 0.05, 100),
+    "arm_push_easy": (18, (0, 1, 2), 0.1, 150),
+    "arm_push_hard": (18, (0, 1, 2), 0.1, 150),
+    "arm_binpick_easy": (18, (0, 1, 2), 0.1, 150),
+    "arm_binpick_hard": (18, (0, 1, 2), 0.1, 150),
 }
 
 
 @pytest.mark.parametrize("name", PEER_SIZES)
 def test_same_sizes_radius_and_length(name, compiled):
     env = compiled(name).env
-    assert (env.state_size, env.goal_indices, env.goal_radius) == PEER_SIZES[name]
-    assert env.episode_length == 1000
+    assert (env.state_size, env.goal_indices, env.goal_radius, env.episode_length) == PEER_SIZES[name]

@@ -1,15 +1,16 @@
 """Record short trajectories of JaxGCRL's environments, for our own to be compared with.
 
-    python tests/envs/golden/record.py PATH_TO/jaxgcrl
+    python tests/envs/golden/record.py PATH_TO/jaxgcrl [NAME ...]
 
-The argument is the folder of the unpacked package (jaxgcrl 0.2.8 from PyPI was recorded). It is not imported
-as a package, for its other parts need libraries that its environments do not. Writes ``peer.npz`` beside this
-file; see ``test_parity.py`` for what each array is.
+The first argument is the folder of the unpacked package (jaxgcrl 0.2.8 from PyPI was recorded). It is not
+imported as a package, for its other parts need libraries that its environments do not. Writes ``peer.npz``
+beside this file, anew or, for the names given, in place; see ``test_parity.py`` for what each array is.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ BACKENDS = ("spring", "positional", "generalized", "mjx")
 # our name and split -> (module, class, backend, constructor arguments) of the peer
 PEERS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "reacher": ("reacher", "Reacher", "generalized", {}),
+    "pusher_easy": ("pusher", "Pusher", "generalized", {"kind": "easy"}),
+    "pusher_hard": ("pusher", "Pusher", "generalized", {"kind": "hard"}),
+    "half_cheetah": ("half_cheetah", "Halfcheetah", "mjx", {}),
     "ant": ("ant", "Ant", "spring", {}),
     "ant_u_maze": ("ant_maze", "AntMaze", "spring", {"maze_layout_name": "u_maze"}),
     "ant_big_maze:eval": ("ant_maze", "AntMaze", "spring", {"maze_layout_name": "big_maze_eval"}),
@@ -32,8 +36,14 @@ PEERS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "ant_push": ("ant_push", "AntPush", "mjx", {}),
     "humanoid": ("humanoid", "Humanoid", "spring", {}),
     "humanoid_u_maze": ("humanoid_maze", "HumanoidMaze", "spring", {"maze_layout_name": "u_maze"}),
+    "arm_reach": ("manipulation.arm_reach", "ArmReach", "mjx", {}),
+    "arm_grasp": ("manipulation.arm_grasp", "ArmGrasp", "mjx", {}),
+    "arm_push_easy": ("manipulation.arm_push_easy", "ArmPushEasy", "mjx", {}),
+    "arm_push_hard": ("manipulation.arm_push_hard", "ArmPushHard", "mjx", {}),
+    "arm_binpick_easy": ("manipulation.arm_binpick_easy", "ArmBinpickEasy", "mjx", {}),
+    "arm_binpick_hard": ("manipulation.arm_binpick_hard", "ArmBinpickHard", "mjx", {}),
 }
-TUNED = ("reacher", "ant", "humanoid")
+TUNED = ("reacher", "pusher_easy", "half_cheetah", "ant", "humanoid")
 
 
 def tuning(env: Any) -> np.ndarray:
@@ -62,17 +72,27 @@ def trajectory(env: Any, prefix: str) -> dict[str, np.ndarray]:
     }
 
 
+def record(name: str) -> dict[str, np.ndarray]:
+    """All arrays of one environment."""
+    module, cls_name, backend, options = PEERS[name]
+    cls = getattr(importlib.import_module(f"envs.{module}"), cls_name)
+    arrays = trajectory(cls(backend=backend, **options), name)
+    for other in BACKENDS if name in TUNED else (backend,):
+        arrays[f"{name}/tuning/{other}"] = tuning(cls(backend=other, **options))
+    print(name, arrays[f"{name}/obs"].shape, "falls:", arrays[f"{name}/done"].max(0), flush=True)
+    return arrays
+
+
 def main() -> None:
-    """Record everything."""
-    sys.path.insert(0, sys.argv[1])
-    arrays: dict[str, np.ndarray] = {}
-    for name, (module, cls_name, backend, options) in PEERS.items():
-        cls = getattr(importlib.import_module(f"envs.{module}"), cls_name)
-        arrays |= trajectory(cls(backend=backend, **options), name)
-        for other in BACKENDS if name in TUNED else (backend,):
-            arrays[f"{name}/tuning/{other}"] = tuning(cls(backend=other, **options))
-        print(name, arrays[f"{name}/obs"].shape, "falls:", arrays[f"{name}/done"].max(0), flush=True)
-    np.savez_compressed(Path(__file__).with_name("peer.npz"), **arrays)
+    """Record everything, or the environments named."""
+    package, *names = sys.argv[1:]
+    out = Path(__file__).resolve().with_name("peer.npz")
+    sys.path.insert(0, package)
+    os.chdir(package)  # the arms open their models by a path relative to it
+    arrays = dict(np.load(out)) if names else {}
+    for name in names or PEERS:
+        arrays |= record(name)
+    np.savez_compressed(out, **arrays)
 
 
 if __name__ == "__main__":
