@@ -8,79 +8,69 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 import envs
 
+from .terminal import empty_table, show, spread
+
 _COLUMNS = ("success_any", "time_at_goal", "dist_final")
 
-# Columns of a pipe or a file, which have no width of their own.
-_WIDTH = 140
-
-
-def _table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
-    """An empty table with text columns, then columns of numbers."""
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
-    for name in left:
-        table.add_column(name, overflow="fold")
-    for name in right:
-        table.add_column(name.replace("_", " "), justify="right", overflow="fold")
-    return table
-
-
-def _print(table: Table) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_WIDTH)
-    console.print(table)
+_COPIES = 64
 
 
 def show_evaluation(rows: Sequence[Mapping[str, Any]]) -> None:
-    """One line per test depth and goal difficulty; over several seeds, the median and range."""
+    """One line per test depth and goal difficulty; over several seeds, the median and range.
+
+    A halting rule's depth is the mean it spent.
+    """
     first = rows[0]
     goals = "drawn actions" if first["stochastic"] else "mode of the policy"
-    table = _table(f"{first['split']} goals, {goals}", (), ("depth", "goal distance", "episodes", *_COLUMNS))
-    by_depth: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    goals += f", halting by {first['halt']}" if "halt" in first else ""
+    table = empty_table(f"{first['split']} goals, {goals}", (), ("depth", "goal distance", "episodes", *_COLUMNS))
+    by_depth: dict[int | None, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         by_depth[row["depth"]].append(row)
     for depth, agents in by_depth.items():
         for levels in zip(*(agent["by_difficulty"] for agent in agents), strict=True):
             distance = f"{levels[0]['goal_distance']:.3g}"
-            table.add_row(str(depth), distance, str(levels[0]["episodes"]), *_cells(levels))
-        table.add_row(str(depth), "all", str(agents[0]["episodes"]), *_cells(agents), end_section=True)
-    _print(table)
+            table.add_row(_depth(levels, depth), distance, str(levels[0]["episodes"]), *_cells(levels))
+        table.add_row(_depth(agents, depth), "all", str(agents[0]["episodes"]), *_cells(agents), end_section=True)
+    show(table)
+
+
+def _depth(rows: Sequence[Mapping[str, Any]], depth: int | None) -> str:
+    return str(depth) if depth is not None else spread([row["depth_mean"] for row in rows], digits=1)
 
 
 def _cells(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [spread([row[name] for row in rows]) for name in _COLUMNS]
 
 
-def spread(values: Sequence[float], digits: int = 2) -> str:
-    """One value, or the median and the range of several."""
-    low, middle, high = (f"{f(values):.{digits}f}" for f in (np.min, np.median, np.max))
-    return middle if len(values) == 1 else f"{middle} ({low}-{high})"
-
-
-def show_environments(*, check: bool) -> None:
-    """Every registered environment with sizes, splits and backends; with ``check``, steps per second of each."""
-    rates = ("steps/s, 64 copies",) if check else ()
+def show_environments(names: Sequence[str]) -> None:
+    """Environments with sizes, splits and backends."""
     sizes = ("state", "goal", "action", "radius (m)", "episode (steps)")
-    table = _table("environments", ("name", "splits", "backends", *rates), sizes)
-    for name in envs.names():
+    table = empty_table("environments", ("name", "splits", "backends"), sizes)
+    for name in names:
         env = envs.make(name)
-        cells = [name, " ".join(env.splits), " ".join(env.backends)]
-        if check:
-            cells.append(", ".join(f"{backend} {_rate(name, backend)}" for backend in env.backends))
         numbers = (env.state_size, env.goal_size, env.action_size, env.goal_radius, env.episode_length)
-        cells += [f"{number:g}" for number in numbers]
-        table.add_row(*cells)
-    _print(table)
+        table.add_row(name, " ".join(env.splits), " ".join(env.backends), *(f"{number:g}" for number in numbers))
+    show(table)
 
 
-def _rate(name: str, backend: str, copies: int = 64, steps: int = 20) -> str:
-    """Steps per second under random actions, after compiling; "non-finite" if the simulation breaks."""
+def check_environments(names: Sequence[str]) -> list[str]:
+    """Step environments on each of their backends, a line as each is done; returns those that broke."""
+    print(f"{'environment':24} {'backend':12} {'steps/s, ' + str(_COPIES) + ' copies':>20}")
+    broken = []
+    for name in names:
+        for backend in envs.make(name).backends:
+            rate = _rate(name, backend)
+            print(f"{name:24} {backend:12} {f'{rate:,.0f}' if rate else 'non-finite':>20}", flush=True)
+            broken += [] if rate else [f"{name} on {backend}"]
+    return broken
+
+
+def _rate(name: str, backend: str, copies: int = _COPIES, steps: int = 20) -> float | None:
+    """Steps per second under random actions, after compiling; None if the simulation breaks."""
     import jax
     import jax.numpy as jnp
 
@@ -99,7 +89,7 @@ def _rate(name: str, backend: str, copies: int = 64, steps: int = 20) -> str:
     began = time.perf_counter()
     state = jax.block_until_ready(program(state, jax.random.key(2)))
     seconds = time.perf_counter() - began
-    return f"{copies * steps / seconds:,.0f}" if bool(jnp.all(jnp.isfinite(state.obs))) else "non-finite"
+    return copies * steps / seconds if bool(jnp.all(jnp.isfinite(state.obs))) else None
 
 
 def show_comparison(comparison: Any) -> None:
@@ -107,7 +97,7 @@ def show_comparison(comparison: Any) -> None:
     names = list(dict.fromkeys([comparison.metric, "success_any", "time_at_goal", "dist_final"]))
     left = ("environment", "block")
     right = ("depth", "seeds", "parameters", "MFLOP/update", "train s/seed", *names)
-    table = _table("final capability: median over seeds (range)", left, right)
+    table = empty_table("final capability: median over seeds (range)", left, right)
     depth = None
     for row in comparison.rows:
         if depth not in (None, row["depth"]):
@@ -124,8 +114,30 @@ def show_comparison(comparison: Any) -> None:
             f"{row['train_seconds']:.0f}",
         ]
         table.add_row(*cells, *(_interval(row, name) for name in names))
-    _print(table)
+    show(table)
 
 
 def _interval(row: Mapping[str, Any], name: str) -> str:
     return spread([row[f"{name}_low"], row[name], row[f"{name}_high"]]) if row["seeds"] > 1 else f"{row[name]:.2f}"
+
+
+def show_findings(findings: Sequence[Any]) -> None:
+    """One line per series of `analysis.mirage.Finding`, in words."""
+    table = empty_table("thresholds of capability over depth", ("environment", "block", "metric", "verdict"), ())
+    for finding in findings:
+        table.add_row(finding.env, finding.block, finding.metric, finding.text)
+    show(table)
+
+
+def show_extrapolation(found: Sequence[Any], judged: Sequence[Any], metric: str) -> None:
+    """The matrix of runs and test depths, and how far each run carries (`analysis.extrapolation`)."""
+    depths = [str(depth) for depth in found[0].depths]
+    right = (*depths, "trained", "best", "reach / trained", "beyond")
+    table = empty_table(f"{metric} by test depth: median over seeds", ("environment", "train recurrence"), right)
+    for one, verdict in zip(found, judged, strict=True):
+        middle = [f"{value:.2f}" for value in np.median(one.capability[metric], axis=0)]
+        ratio = f"{verdict.ratio:.3g}"
+        ratio += f" ({verdict.low:.3g}-{verdict.high:.3g})" if verdict.low is not None else ""
+        cells = [*middle, str(one.trained), str(verdict.best_depth), ratio, verdict.breakdown]
+        table.add_row(one.config.env, one.label, *cells)
+    show(table)
