@@ -15,7 +15,11 @@ import numpy as np
 from matplotlib.axes import Axes
 
 if TYPE_CHECKING:
+    from rl_depth.extrapolating import Findings
+
     from .compare import Group
+    from .mirage import Finding
+    from .table import Series
 
 COLOURS = {"stacked": "#1f6fb4", "looped": "#d9661f"}
 
@@ -78,6 +82,94 @@ def learning_curves(groups: Sequence[Group], metric: str, file: Path) -> None:
         panel.set_xlabel("environment steps")
         panel.ticklabel_format(axis="x", style="sci", scilimits=(0, 4))
     save(figure, file)
+
+
+def thresholds(series: Sequence[Series], findings: Sequence[Finding], file: Path) -> None:
+    """One panel per environment (row) and metric (column): seeds, medians, and jumps with their intervals."""
+    environments = sorted({one.env for one in series})
+    metrics = list(dict.fromkeys(one.metric for one in series))
+    size = (1.0 + 3.4 * len(metrics), 0.8 + 2.6 * len(environments))
+    shape = (len(environments), len(metrics))
+    figure, panels = plt.subplots(*shape, figsize=size, squeeze=False, layout="constrained")
+    by_place = {(finding.env, finding.block, finding.metric): finding for finding in findings}
+    for one in series:
+        finding = by_place[one.env, one.block, one.metric]
+        panel = panels[environments.index(one.env), metrics.index(one.metric)]
+        colour = COLOURS.get(one.block.split(",")[0], "#555555")
+        for depth, values in zip(one.depths, one.values, strict=True):
+            panel.plot(np.full(len(values), depth), values, "o", color=colour, alpha=0.3, ms=3, mew=0)
+        middle = [np.median(values) for values in one.values]
+        panel.plot(one.depths, middle, "-", color=colour, label=f"{one.block}: {finding.verdict.verdict}")
+        for jump in finding.verdict.jumps:
+            panel.axvspan(jump.low, jump.high, color=colour, alpha=0.12, lw=0)
+            panel.axvline(jump.depth, color=colour, lw=1, ls="--")
+    for panel, environment, metric in (
+        (panels[i, j], environment, metric)
+        for i, environment in enumerate(environments)
+        for j, metric in enumerate(metrics)
+    ):
+        style(panel)
+        panel.set_xscale("log", base=2)
+        panel.set_xlabel("depth (dense layers)")
+        panel.set_title(environment, fontsize=10)
+        panel.set_ylabel(metric_label(metric))
+        if panel.has_data():
+            panel.legend(fontsize=7, frameon=False)
+    save(figure, file)
+
+
+def extrapolation(found: Sequence[Findings], metrics: Sequence[str], file: Path) -> None:
+    """Heat map of the first metric, runs by test depth, and a panel of curves per metric with seeds as bands."""
+    capability = {metric: [one.capability[metric] for one in found] for metric in metrics}
+    shown = capability | {name: [one.critic[name] for one in found] for name in found[0].critic}
+    size = (3.4 * (len(shown) + 1) + 1, 3.4)
+    figure, panels = plt.subplots(1, len(shown) + 1, figsize=size, squeeze=False, layout="constrained")
+    labels, depths = [one.label for one in found], found[0].depths
+    image = panels[0, 0].imshow(np.array([v.mean(axis=0) for v in capability[metrics[0]]]), aspect="auto")
+    panels[0, 0].set_xticks(range(len(depths)), [str(depth) for depth in depths])
+    panels[0, 0].set_yticks(range(len(labels)), labels, fontsize=7)
+    panels[0, 0].set_xlabel("test depth (dense layers)")
+    figure.colorbar(image, ax=panels[0, 0], label=metric_label(metrics[0]))
+    for panel, (name, rows) in zip(panels[0, 1:], shown.items(), strict=True):
+        for one, values in zip(found, rows, strict=True):
+            _band(panel, one.depths, values, one.label)
+        panel.set_xlabel("test depth (dense layers)")
+        panel.set_ylabel(metric_label(name))
+    panels[0, 1].legend(fontsize=7, frameon=False)
+    save(figure, file)
+
+
+_LATENTS = {
+    "step": "relative step of the latent",
+    "angle": "angle between steps (degrees)",
+    "size": "size of the latent (of the first)",
+    "two_starts": "relative distance from another start",
+}
+
+
+def latents(found: Sequence[Findings], file: Path) -> None:
+    """How the latent moves with each application, seeds as bands."""
+    shape = (1, len(_LATENTS))
+    figure, panels = plt.subplots(*shape, figsize=(3.4 * len(_LATENTS), 3.2), squeeze=False, layout="constrained")
+    for panel, (name, label) in zip(panels[0], _LATENTS.items(), strict=True):
+        for one in found:
+            values = one.latents[name]
+            _band(panel, one.config.block_layers * np.arange(1, values.shape[1] + 1), values, one.label)
+        panel.set_xlabel("depth (dense layers)")
+        panel.set_ylabel(label)
+        if name != "angle":
+            panel.set_yscale("log")
+    panels[0, 0].legend(fontsize=7, frameon=False)
+    save(figure, file)
+
+
+def _band(panel: Axes, depths: np.ndarray, values: np.ndarray, label: str) -> None:
+    """Median over seeds ``values [S, D]`` and their range, on log2 depth."""
+    style(panel)
+    panel.set_xscale("log", base=2)
+    (line,) = panel.plot(depths, np.median(values, axis=0), label=label)
+    if len(values) > 1:
+        panel.fill_between(depths, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.15, lw=0)
 
 
 def _place(group: Group) -> tuple[str, int, str]:
