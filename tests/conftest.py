@@ -8,3 +8,7 @@ _CACHE = Path(__file__).resolve().parent.parent / ".cache" / "jax"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import envs  # noqa: E402 - after the settings above
+
+envs.import_brax()  # here, where what MJX prints on import is kept from standing after pytest's closing line

@@ -1,0 +1,36 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEMO := runs/demo
+
+.PHONY: demo test lint format
+
+demo: $(READY)
+	$(BIN)/rl-depth sweep configs/sweeps/demo.toml --out $(DEMO)/runs
+	$(BIN)/rl-depth compare $(DEMO)/runs --out $(DEMO)/report
+	$(BIN)/rl-depth render $(DEMO)/runs/stacked $(DEMO)/runs/looped --episodes 3 --gif --out $(DEMO)/report
+	@echo "Report folder: $(DEMO)/report"
+	@echo "  compare.png, compare.csv   learning curves and table"
+	@echo "  rollout.mp4, rollout.gif   both agents side by side"
+	@echo "  rollout.html               the same episodes to turn and zoom in a browser"
+
+test: $(READY)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "rl_depth needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "$(PYTHON) cannot create virtual environments: install the Debian package python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,131 @@
+"""Conclusions from runs and tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ..config import Whole
+from .common import RunFolders, at_least, write_json
+
+
+def compare(
+    runs: RunFolders,
+    /,
+    *,
+    out: Path = Path("runs/compare"),
+    metric: str = "success_any",
+    json: Path | None = None,
+) -> None:
+    """Compare runs: a table, and learning curves with seeds as bands, stacked and looped side by side.
+
+    Parameters
+    ----------
+    runs
+        Run folders, or folders that hold some.
+    out
+        Folder for compare.png, compare.csv and compare.json.
+    metric
+        Metric to plot, as metrics.jsonl names it.
+    json
+        Write the table to this file too.
+    """
+    from analysis import compare as comparison
+
+    from .. import tables
+
+    result = comparison.compare(runs, metric)
+    files = comparison.write(result, out)
+    tables.show_comparison(result)
+    if json is not None:
+        write_json(json, result.rows)
+    for file in files:
+        print(f"written: {file}")
+
+
+def thresholds(
+    inputs: RunFolders,
+    /,
+    *,
+    metrics: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    out: Path = Path("runs/thresholds"),
+    seed: Whole = 0,
+    json: Path | None = None,
+) -> None:
+    """Say at which depths capability jumps, or that it does not: jump, gradual, flat or undecided.
+
+    A jump of a thresholded metric (success) must show on a continuous one (distance, time at goal) too, or is
+    called metric-induced.
+
+    Parameters
+    ----------
+    inputs
+        Run folders, folders that hold some, or CSV files with columns env, block, depth, seed, metric, value.
+    metrics
+        Metrics to judge [default: success_any, time_at_goal and dist_final of runs, all of a table].
+    out
+        Folder for thresholds.png and thresholds.csv, the values that were judged.
+    seed
+        Seed of the bootstrap.
+    json
+        Write the verdicts to this file too.
+    """
+    from analysis import mirage, plots, series, table
+
+    from .. import tables
+    from ..runs import RunError
+
+    found = series.load(inputs, metrics or ())
+    try:
+        findings = mirage.judge(found, seed=seed)
+        out.mkdir(parents=True, exist_ok=True)
+        plots.thresholds(found, findings, out / "thresholds.png")
+        table.write(found, out / "thresholds.csv")
+    except OSError as error:
+        raise RunError(f"{out}: cannot be written ({error.strerror})") from None
+    except ValueError as error:
+        raise RunError(str(error)) from None
+    tables.show_findings(findings)
+    if json is not None:
+        write_json(json, [finding.to_json() for finding in findings])
+    for name in ("thresholds.png", "thresholds.csv"):
+        print(f"written: {out / name}")
+
+
+def calibrate(
+    *, simulations: Whole = 20, seeds: Whole = 5, seed: Whole = 0, out: Path = Path("runs/calibrate")
+) -> None:
+    """Measure by simulation how often the threshold detection is wrong, and its power.
+
+    Parameters
+    ----------
+    simulations
+        Simulated data sets per case; 20 take a few minutes.
+    seeds
+        Seeds per depth.
+    seed
+        Seed of the random numbers.
+    out
+        Folder for tables, figure and JSON.
+    """
+    at_least("simulations", simulations, 1)
+    at_least("seeds", seeds, 1)
+    from rich.progress import Progress
+
+    from analysis import calibration
+
+    from ..runs import RunError
+
+    try:
+        with Progress() as bar:
+            task = bar.add_task("cases", total=None)
+
+            def show(done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total)
+
+            calibration.run(simulations, seeds, seed, out, progress=show)
+    except ValueError as error:
+        raise RunError(str(error)) from None
+    print(f"written: {out}")

@@ -1,0 +1,36 @@
+"""What several commands share."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from ..config import ConfigError
+
+Switch = Parameter(negative="")
+RunFolders = Annotated[list[Path], Parameter(consume_multiple=True)]
+
+
+def start() -> None:
+    """Load JAX; not before the options are known to be good."""
+    from .. import device
+
+    device.start()
+
+
+def at_least(option: str, value: int, least: int) -> None:
+    """Refuse an option's value below ``least``."""
+    if value < least:
+        raise ConfigError(f"--{option} {value}: must be at least {least}")
+
+
+def write_json(file: Path, content: Any) -> None:
+    """Write a result, with the folders above it."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be written ({error.strerror})") from None
