@@ -8,7 +8,7 @@ from pathlib import Path
 from cyclopts import App, CycloptsError
 
 from . import __version__
-from .commands import analysing, evaluating, showing, sweeping, training
+from .commands import analysing, benching, evaluating, showing, sweeping, training
 from .config import ConfigError, explain, find_preset, preset_source
 
 app = App(
@@ -23,7 +23,7 @@ for command in (training.train, evaluating.evaluate, evaluating.extrapolate, sho
     app.command(command)
 for command in (analysing.compare, analysing.thresholds, analysing.calibrate):
     app.command(command)
-for command in (sweeping.sweep, sweeping.watch):
+for command in (sweeping.sweep, sweeping.watch, benching.cost, benching.bench):
     app.command(command)
 
 

@@ -11,13 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from .config import Config
-from .cost import agent_cost
+from .cost import agent_cost, agent_memory
 from .sweep import Cell
 from .training import eval_split, make_env
 from .watching import Pace
-
-_FLOAT = 4  # bytes
 
 NO_TIMES = "unknown until the first cell has run"
 
@@ -59,24 +56,12 @@ def count(cell: Cell) -> Estimate:
     cost = agent_cost(c, env.state_size, env.goal_size, env.action_size)
     updates = max(0, c.epochs - c.warmup_epochs) * c.updates
     acted = c.epochs * c.epoch_env_steps + len(c.eval_epochs()) * c.eval_episodes * evaluated.episode_length
-    replay = c.num_envs * c.replay_steps * (env.state_size + env.action_size + 1) * _FLOAT
-    agent = 4 * cost.parameters * _FLOAT
     return Estimate(
         parameters=cost.parameters,
         flops_per_update=cost.flops_per_update,
         flops=c.seeds * (updates * cost.flops_per_update + acted * cost.flops_per_action),
-        memory_bytes=c.seeds * (agent + replay + _activations(c)),
+        memory_bytes=c.seeds * agent_memory(c, cost, env.state_size, env.action_size).total,
     )
-
-
-def _activations(c: Config) -> int:
-    """Bytes kept for the backward passes of one gradient step: three arrays a layer, or one a block with remat."""
-    kept = 0
-    for network in ("actor", "phi", "phi", "psi"):
-        trunk = c.trunk(network)
-        arrays = trunk.depth // trunk.block_layers + 3 * trunk.block_layers if trunk.remat else 3 * trunk.depth
-        kept += c.batch_size * trunk.width * arrays * _FLOAT
-    return kept + 2 * c.batch_size**2 * _FLOAT
 
 
 def with_times(

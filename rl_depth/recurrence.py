@@ -78,14 +78,17 @@ def scan_blocks(body: Callable[[jax.Array, Any], jax.Array], h: jax.Array, turns
     if not remat:
         return run(h, turns)
     count = jax.tree.leaves(turns)[0].shape[0]
-    group = _group_size(count)
+    group = group_size(count)
     groups = jax.tree.map(lambda leaf: leaf.reshape(count // group, group, *leaf.shape[1:]), turns)
     again = jax.checkpoint(run, prevent_cse=False)
     return lax.scan(lambda carry, part: (again(carry, part), None), h, groups)[0]
 
 
-def _group_size(count: int) -> int:
-    """The divisor of ``count`` nearest to half its root: a turn holds about four times as much as a latent."""
+def group_size(count: int) -> int:
+    """Turns that `scan_blocks` puts into a group: the divisor of ``count`` nearest to half its root.
+
+    A turn holds about four times as much as a latent.
+    """
     wanted = max(math.sqrt(count) / 2, 1)
     return min((g for g in range(1, count + 1) if count % g == 0), key=lambda g: abs(math.log(g / wanted)))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -17,12 +18,14 @@ import optax
 
 from . import losses
 from .agent import Batch, Hyper
+from .checks import NETWORKS
 from .config import Config, TrunkConfig
 
 Params = dict[str, Any]
 
 _LOSSES = ("actor", "critic", "temperature")
 _ADAM = optax.scale_by_adam()
+_KERNEL = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 class ReferenceState(flax.struct.PyTreeNode):
@@ -39,12 +42,34 @@ class Reference:
     config: Config
     action_size: int
 
+    def init(self, key: jax.Array, state_size: int, goal_size: int) -> ReferenceState:
+        """A fresh agent of plain stacked trunks, made layer by layer as Flax does without `jax.jit`."""
+        config, params = self.config, {}
+        sizes = {"actor": state_size + goal_size, "phi": state_size + self.action_size, "psi": goal_size}
+        for name, own_key in zip(NETWORKS, jax.random.split(key, len(NETWORKS)), strict=True):
+            trunk = config.trunk(name)
+            out = 2 * self.action_size if name == "actor" else config.representation
+            made = _Layers(trunk, out).init(own_key, jnp.ones((1, sizes[name])))["params"]
+            hidden = [
+                {"kernel": dense["kernel"][None], "bias": dense["bias"][None]}
+                | {"scale": norm["scale"][None], "shift": norm["bias"][None]}
+                for dense, norm in ((made[f"Dense_{i}"], made[f"LayerNorm_{i}"]) for i in range(trunk.depth + 1))
+            ]
+            groups = [hidden[1 + i : 1 + i + trunk.block_layers] for i in range(0, trunk.depth, trunk.block_layers)]
+            blocks = [{"layers": jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *group)} for group in groups]
+            params[name] = {"input": hidden[0], "trunk": {"blocks": blocks}, "head": made["head"]}
+        return self._state(params | {"log_temperature": jnp.zeros(())})
+
     def create(self, params: Params) -> ReferenceState:
         """From an agent's parameters."""
-        params = {
-            name: _unstacked(self.config.trunk(name), own) if name in ("actor", "phi", "psi") else own
-            for name, own in params.items()
-        }
+        return self._state(
+            {
+                name: _unstacked(self.config.trunk(name), own) if name in NETWORKS else own
+                for name, own in params.items()
+            }
+        )
+
+    def _state(self, params: Params) -> ReferenceState:
         parts = _parts(params)
         return ReferenceState(params, {name: _ADAM.init(parts[name]) for name in _LOSSES})
 
@@ -52,10 +77,11 @@ class Reference:
         """One step of each optimizer, all at the parameters before it; ``key`` draws the actions."""
         params, parts = state.params, _parts(state.params)
         rates = {"actor": hyper.actor_lr, "critic": hyper.critic_lr, "temperature": hyper.temperature_lr}
+        actor_grad, log_prob = jax.grad(self.actor_loss, has_aux=True)(parts["actor"], params, batch, key)
         grads = {
-            "actor": jax.grad(self.actor_loss)(parts["actor"], params, batch, key),
+            "actor": actor_grad,
             "critic": jax.grad(self.critic_loss)(parts["critic"], batch, hyper),
-            "temperature": jax.grad(self.temperature_loss)(parts["temperature"], params, batch, hyper, key),
+            "temperature": jax.grad(self.temperature_loss)(parts["temperature"], log_prob, hyper),
         }
         optimizers = {}
         for name in _LOSSES:
@@ -71,30 +97,26 @@ class Reference:
         logits = losses.energy(self.config.energy, phi[:, None], psi[None])
         return losses.contrastive_loss(self.config.loss, logits, hyper.logsumexp_penalty)[0]
 
-    def actor_loss(self, actor: Params, params: Params, batch: Batch, key: jax.Array) -> jax.Array:
-        """The actor's loss."""
+    def actor_loss(self, actor: Params, params: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The actor's loss, and the log densities ``[B]`` of the actions that it drew."""
         goal = self._goals(batch)
-        action, log_prob = self._draw(actor, batch.state, goal, key)
+        outputs = self._network("actor", actor, jnp.concatenate([batch.state, goal], -1))
+        action, log_prob = losses.sample_action(outputs, key)
         phi = self._network("phi", params["phi"], jnp.concatenate([batch.state, action], -1))
         psi = self._network("psi", params["psi"], goal)
         reached = losses.energy(self.config.energy, phi, psi)
-        return losses.actor_loss(log_prob, reached, jnp.exp(params["log_temperature"]))[0]
+        return losses.actor_loss(log_prob, reached, jnp.exp(params["log_temperature"]))[0], log_prob
 
-    def temperature_loss(
-        self, log_temperature: jax.Array, params: Params, batch: Batch, hyper: Hyper, key: jax.Array
-    ) -> jax.Array:
+    def temperature_loss(self, log_temperature: jax.Array, log_prob: jax.Array, hyper: Hyper) -> jax.Array:
         """The temperature's loss."""
-        _, log_prob = self._draw(params["actor"], batch.state, self._goals(batch), key)
         return losses.temperature_loss(log_temperature, log_prob, hyper.target_entropy * self.action_size)[0]
 
     def _goals(self, batch: Batch) -> jax.Array:
         """The actor's goals, a share of which belongs to the next transition."""
         count = round(self.config.random_goals * len(batch.goal))
+        if not count:
+            return batch.goal
         return jnp.concatenate([jnp.roll(batch.goal, -1, axis=0)[:count], batch.goal[count:]])
-
-    def _draw(self, actor: Params, state: jax.Array, goal: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        outputs = self._network("actor", actor, jnp.concatenate([state, goal], -1))
-        return losses.sample_action(outputs, key)
 
     def _network(self, name: str, params: Params, inputs: jax.Array) -> jax.Array:
         trunk = self.config.trunk(name)
@@ -105,6 +127,26 @@ class Reference:
             block = params["trunk"]["blocks"][i if trunk.block == "stacked" else 0]
             h = _block(trunk, block, h, x, jnp.array([i, 1]) / trunk.applications)
         return _dense(params["head"], h)
+
+
+class _Layers(nn.Module):
+    """A network with every layer a module of its own."""
+
+    trunk: TrunkConfig
+    out: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        def hidden(y: jax.Array) -> jax.Array:
+            return nn.swish(nn.LayerNorm()(nn.Dense(self.trunk.width, kernel_init=_KERNEL)(y)))
+
+        h = hidden(x)
+        for _ in range(self.trunk.applications):
+            y = h
+            for _ in range(self.trunk.block_layers):
+                y = hidden(y)
+            h = h + y
+        return nn.Dense(self.out, kernel_init=_KERNEL, name="head")(h)
 
 
 def _parts(params: Params) -> dict[str, Any]:

@@ -22,7 +22,9 @@ ORDER = [
     "rollout",
     "training",
     "cost",
+    "workload",
     "device",
+    "first_step",
     "metrics",
     "runs",
     "terminal",
@@ -40,6 +42,7 @@ ORDER = [
     "executors",
     "scheduling",
     "showing",
+    "bench",
 ]
 
 ROOMS = {"rl_depth": {"envs"}, "envs": set(), "analysis": {"rl_depth"}}
