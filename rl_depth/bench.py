@@ -47,6 +47,17 @@ def matmul_rate(width: int = 256, batch: int = 256) -> float:
     return 2 * batch * width**2 * count / seconds
 
 
+def launch_latency() -> float:
+    """Seconds of one turn of a loop whose work is next to nothing: no chain of operations goes faster per link."""
+    x, count = jnp.eye(8), 2000
+
+    @jax.jit
+    def chain(x: jax.Array) -> jax.Array:
+        return jax.lax.fori_loop(0, count, lambda _, y: y @ x, x)
+
+    return alternated({"chain": lambda: chain(x)}, 9)["chain"] / count
+
+
 def alternated(programs: Mapping[str, Callable[[], Any]], repetitions: int) -> dict[str, float]:
     """Median seconds of each program, run in turns after a first call each."""
     for program in programs.values():

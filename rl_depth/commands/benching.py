@@ -69,6 +69,7 @@ def bench(
     depths: Wholes = (4, 16, 64),
     width: Whole = 256,
     batch: Whole = 256,
+    seeds: Wholes = (2, 4),
     peer_python: Path | None = None,
     out: Path = Path("runs/bench"),
     json: Path | None = None,
@@ -85,6 +86,8 @@ def bench(
         Units of each hidden layer.
     batch
         Transitions in a gradient step.
+    seeds
+        Numbers of agents in one program, against one; on a GPU try 8.
     peer_python
         Python of another environment that has PyPI's jaxgcrl, to time it too.
     out
@@ -107,14 +110,18 @@ def bench(
     sizes = {"width": width, "batch": batch}
     result: dict[str, Any] = {"device": device.describe(), "quick": quick, **sizes}
     result["matmul_gflops"] = measure.matmul_rate(width, batch) / 1e9
-    print(f"matrix products reach {result['matmul_gflops']:,.0f} GFLOP/s at width {width} and batch {batch}")
+    result["launch_latency_us"] = 1e6 * measure.launch_latency()
+    print(
+        f"matrix products reach {result['matmul_gflops']:,.0f} GFLOP/s at width {width} and batch {batch}; "
+        f"a turn of an empty loop takes {result['launch_latency_us']:,.2f} us"
+    )
     parts = {
         "update": lambda: measure.updates(depths, ("stacked", "looped"), **sizes, repetitions=repetitions),
         "start_up": lambda: measure.start_up(deep, ("stacked", "looped"), width=width, batch=64),
         "epoch": lambda: [
             row for env in ("point_maze", "ant") for row in measure.epoch(max(depths), env=env, **sizes, repetitions=3)
         ],
-        "seeds": lambda: measure.seeds(min(depths), (2, 4), **sizes, repetitions=3),
+        "seeds": lambda: measure.seeds(min(depths), seeds, **sizes, repetitions=3),
         "memory": lambda: measure.memory((deep[-1],), ("stacked", "looped"), **sizes),
     }
     if peer_python is not None:
