@@ -18,6 +18,10 @@ class ConfigError(ValueError):
     """A bad option; the message is one line that names the option, its value and what is allowed."""
 
 
+class RunError(RuntimeError):
+    """A run cannot go on, or its folder cannot be used; the message is one line."""
+
+
 def check(config: Config) -> None:
     """Raise `ConfigError` for the first thing that is wrong with a configuration."""
     for one in (_check_ranges, _check_trunks, _check_loops, _check_counts, _check_data, _check_env):

@@ -18,6 +18,8 @@ ORDER = [
     "agent",
     "replay",
     "rollout",
+    "hosts",
+    "sharding",
     "training",
     "cost",
     "device",
