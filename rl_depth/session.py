@@ -206,6 +206,7 @@ class _Session:
             "env_steps": epoch * self.config.epoch_env_steps,
             "grad_steps": self._grad_steps(epoch),
         }
+        per_seed = self.config.per_seed_values()
         rows = []
         for i, diverged in enumerate(hosts.copy(state.diverged)):
             if diverged >= 0:
@@ -214,7 +215,8 @@ class _Session:
             own = {name: values[i] for name, values in episodes.items()}
             row = {**place, "seed": self.config.seed + i, "split": self.trainer.eval_env.split}
             row |= metrics.summarise(own) | {name: float(values[i]) for name, values in losses.items()}
-            rows.append(row | {"by_difficulty": metrics.by_difficulty(own)})
+            varied = {"hyper": {name: of[i] for name, of in per_seed.items()}} if per_seed else {}
+            rows.append(row | varied | {"by_difficulty": metrics.by_difficulty(own)})
         timing = place | {"train_seconds": self.seconds, "eval_seconds": time.monotonic() - began}
         self.run.append(rows, timing)
         self._write_status("running", epoch, state)

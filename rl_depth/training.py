@@ -91,7 +91,7 @@ class Trainer:
             epoch=jnp.int32(0),
             diverged=jnp.int32(-1),
             agent=self.agent.create(key(_INIT)),
-            hyper=Hyper.of(c),
+            hyper=Hyper.of(c, seed - c.seed),
             rollout=rollout.start(self.env, c.num_envs, key(_START)),
             replay=replay.create(c.replay_steps, c.num_envs, self.env.state_size, self.env.action_size),
         )
