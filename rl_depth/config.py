@@ -16,20 +16,13 @@ from cyclopts import App, CycloptsError, Group, Parameter
 from cyclopts.config import Toml
 
 from .checks import ConfigError, check
-from .specs import RECURRENCE_FORMS, TrainRecurrence
+from .specs import RECURRENCE_FORMS, TrainRecurrence, parse_per_seed
 
 PRESETS = Path(__file__).resolve().parent.parent / "configs"
 
 BlockKind = Literal["stacked", "looped"]
 
 _DEFAULT_DEPTH = 8
-
-
-def _number(value: Any) -> float:
-    """A number of a TOML file as a float; TypeError for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(value)
-    return float(value)
 
 
 def _read_whole(text: str) -> int:
@@ -239,10 +232,9 @@ class Config:
           ConfigError: it is not of the form NAME=[VALUE, ...], ...
         """
         try:
-            table = tomllib.loads(f"options = {{{self.per_seed or ''}}}")["options"]
-            return {name: tuple(map(_number, values)) for name, values in table.items()}
-        except (tomllib.TOMLDecodeError, TypeError):
-            raise ConfigError(f"--per-seed {self.per_seed!r}: must be NAME=[NUMBER, ...], ...") from None
+            return parse_per_seed(self.per_seed or "")
+        except ValueError as error:
+            raise ConfigError(f"--per-seed {self.per_seed!r}: {error}") from None
 
     def of_seed(self, seed: int) -> Config:
         """What the agent of one of the run's seeds was trained with, for whoever asks which seeds are replicates."""

@@ -74,7 +74,7 @@ class Trainer:
     env: GoalEnv
     eval_env: GoalEnv
     agent: Agent
-    layout: Layout = Layout()
+    layout: Layout
 
     @classmethod
     def of(cls, config: Config, layout: Layout = Layout()) -> Trainer:  # noqa: B008 - frozen

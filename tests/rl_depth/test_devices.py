@@ -29,9 +29,10 @@ main(sys.argv[1:])
 def test_every_mesh_gives_the_numbers_of_one_device():
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
     environment["PYTHONPATH"] = os.pathsep.join([str(_HERE), environment.get("PYTHONPATH", "")])
-    done = subprocess.run([sys.executable, _HERE / "spread_run.py"], env=environment, capture_output=True, text=True)
+    command = [sys.executable, _HERE / "spread_run.py"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("ok") == 5
+    assert done.stdout.count("ok") == 3
 
 
 class Step:
