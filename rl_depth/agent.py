@@ -188,8 +188,13 @@ class Agent:
         }
         return AgentState(params=params, optimizer=optimizer), metrics
 
+    @staticmethod
+    def action_key(key: jax.Array) -> jax.Array:
+        """The key that `update` with ``key`` draws the actor's actions with."""
+        return jax.random.split(key, 3)[0]
+
     def _noise(self, key: jax.Array, progress: jax.Array | float) -> _Noise:
-        action_key, latent_key, draw_key = jax.random.split(key, 3)
+        _, latent_key, draw_key = jax.random.split(key, 3)
         draws: dict[str, Draw | None] = dict.fromkeys(NETWORKS)
         if self.law is not None:
             keys = jax.random.split(draw_key, len(NETWORKS)) if self.per_network else [draw_key] * len(NETWORKS)
@@ -197,7 +202,7 @@ class Agent:
                 window = getattr(self, name).trunk_config.window or self.law.largest
                 draws[name] = draw(self.law, window, self.progressive, own_key, jnp.float32(progress))
         latents = dict(zip(NETWORKS, jax.random.split(latent_key, len(NETWORKS)), strict=True))
-        return _Noise(action=action_key, latents=latents, draws=draws)
+        return _Noise(action=self.action_key(key), latents=latents, draws=draws)
 
     def _total_loss(
         self, params: dict[str, Any], batch: Batch, hyper: Hyper, noise: _Noise

@@ -127,7 +127,10 @@ class Config:
     psi_width: Annotated[int | None, _int(_NET)] = None
     """WIDTH of psi(g) [default: CRITIC_WIDTH]."""
     remat: Annotated[bool, Parameter(group=_NET)] = False
-    """Recompute each block's activations in the backward pass: less memory, more time."""
+    """Keep few activations and compute the rest anew in the backward pass: less memory, more time."""
+    precision: Annotated[Literal["float32", "bfloat16"], Parameter(group=_NET)] = "float32"
+    """Of the factors of matrix products in hidden layers and of what is kept of them; parameters, sums and norms are
+    float32."""
 
     norm: Annotated[Literal["inner", "pre", "post"], Parameter(group=_NET)] = "inner"
     """LayerNorm within the residual branch alone, before it as well, or after the addition as well."""
@@ -281,6 +284,7 @@ class Config:
             step_conditioning=self.step_conditioning and looped,
             step_limit=self.step_limit if looped else None,
             remat=self.remat,
+            precision=self.precision,
         )
 
     @property
@@ -323,6 +327,7 @@ class TrunkConfig:
     step_conditioning: bool = False
     step_limit: float | None = None
     remat: bool = False
+    precision: str = "float32"
 
     @property
     def applications(self) -> int:
