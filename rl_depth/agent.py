@@ -42,9 +42,10 @@ class Hyper(flax.struct.PyTreeNode):
     gamma: jax.Array
 
     @classmethod
-    def of(cls, config: Config) -> Hyper:
-        """The hyper-parameters that a configuration names."""
-        return cls(**{name: jnp.float32(getattr(config, name)) for name in cls.__dataclass_fields__})
+    def of(cls, config: Config, place: jax.Array | int = 0) -> Hyper:
+        """The hyper-parameters of one of a configuration's seeds, the ``place``-th."""
+        values = {name: [getattr(config, name)] * config.seeds for name in cls.__dataclass_fields__}
+        return cls(**{name: jnp.float32(own)[place] for name, own in (values | config.per_seed_values()).items()})
 
 
 class AgentState(flax.struct.PyTreeNode):

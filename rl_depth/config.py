@@ -16,7 +16,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 from cyclopts.config import Toml
 
 from .checks import ConfigError, check
-from .specs import RECURRENCE_FORMS, TrainRecurrence
+from .specs import RECURRENCE_FORMS, TrainRecurrence, parse_per_seed
 
 PRESETS = Path(__file__).resolve().parent.parent / "configs"
 
@@ -180,6 +180,9 @@ class Config:
     """Adam's learning rate of the entropy temperature."""
     target_entropy: Annotated[float, Parameter(group=_LEARN)] = -0.5
     """Entropy that the temperature aims for, nats per action dimension."""
+    per_seed: Annotated[str | None, Parameter(group=_LEARN)] = None
+    """Values that differ between the seeds, one per seed, as in TOML: "actor_lr=[1e-3, 3e-4, 1e-4]"; of actor_lr,
+    critic_lr, temperature_lr, gamma, logsumexp_penalty and target_entropy [default: all seeds alike]."""
 
     num_envs: Annotated[int, _int(_DATA)] = 64
     """Environments stepped in parallel."""
@@ -224,6 +227,22 @@ class Config:
             raise ConfigError(
                 f"--env-options {self.env_options!r}: must be NAME=VALUE, ..., with text values in quotes"
             ) from None
+
+    def per_seed_values(self) -> dict[str, tuple[float, ...]]:
+        """``per_seed`` read: option to its value for each seed, ``[S]``.
+
+        Raises:
+          ConfigError: it is not of the form NAME=[VALUE, ...], ...
+        """
+        try:
+            return parse_per_seed(self.per_seed or "")
+        except ValueError as error:
+            raise ConfigError(f"--per-seed {self.per_seed!r}: {error}") from None
+
+    def of_seed(self, seed: int) -> Config:
+        """What the agent of one of the run's seeds was trained with, for whoever asks which seeds are replicates."""
+        values = {name: own[seed - self.seed] for name, own in self.per_seed_values().items()}
+        return dataclasses.replace(self, per_seed=None, **values) if values else self
 
     def recurrence(self) -> TrainRecurrence | None:
         """The law of recurrence counts, if they are drawn.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import evaluation, probing, runs
-from .config import Config
+from .config import Config, ConfigError
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,12 @@ def measure(run: runs.Run, depths: Sequence[int], protocol: evaluation.Protocol,
     """Evaluate and probe one run at every test depth.
 
     Raises:
-      ConfigError: a depth that the agents cannot act with, or no such split.
+      ConfigError: a depth that the agents cannot act with, no such split, or seeds that are no replicates.
       RunError: no usable checkpoint, or no such metric.
     """
     config = run.config()
+    if config.per_seed:
+        raise ConfigError(f"{run.path}: its seeds differ (--per-seed {config.per_seed}), so they are no replicates")
     rows = evaluation.evaluate_run(run, protocol)
     for metric in metrics:
         if metric not in rows[0]:

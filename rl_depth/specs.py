@@ -1,8 +1,9 @@
-"""Options that are written as text with colons: distributions of recurrence counts, and halting rules."""
+"""Options that are written as text: distributions of recurrence counts, halting rules, values for each seed."""
 
 from __future__ import annotations
 
 import math
+import tomllib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -106,6 +107,21 @@ class Halt:
     def __post_init__(self) -> None:
         if not 0 < self.eps < math.inf:
             raise ValueError(f"eps {self.eps:g}: must be positive and finite")
+
+
+def parse_per_seed(text: str) -> dict[str, tuple[float, ...]]:
+    """Read ``NAME=[NUMBER, ...], ...``, as TOML has it.
+
+    Raises:
+      ValueError: it is not of this form.
+    """
+    try:
+        table = tomllib.loads(f"options = {{{text}}}")["options"]
+        if all(isinstance(own, list) and all(type(x) in (int, float) for x in own) for own in table.values()):
+            return {name: tuple(map(float, own)) for name, own in table.items()}
+    except tomllib.TOMLDecodeError:
+        pass
+    raise ValueError("must be NAME=[NUMBER, ...], ...")
 
 
 def _count(text: str) -> int:

@@ -19,10 +19,11 @@ import numpy as np
 import envs
 from envs.base import GoalEnv
 
-from . import replay, rollout
+from . import hosts, replay, rollout
 from .agent import Agent, AgentState, Batch, Hyper
 from .config import Config, ConfigError
 from .losses import Metrics
+from .sharding import Layout
 
 # Streams of random numbers. A key is fold_in(fold_in(key(seed), stream), epoch): nothing is carried, so
 # evaluating or logging more or less often changes nothing else.
@@ -67,18 +68,19 @@ def eval_split(env: GoalEnv) -> str:
 
 @dataclass(frozen=True)
 class Trainer:
-    """The programs of a run. Each maps states of one seed; `over_seeds` maps them over a leading axis."""
+    """The programs of a run. Each maps states of one seed; `Programs` map them over a leading axis."""
 
     config: Config
     env: GoalEnv
     eval_env: GoalEnv
     agent: Agent
+    layout: Layout
 
     @classmethod
-    def of(cls, config: Config) -> Trainer:
-        """The trainer that a configuration describes."""
+    def of(cls, config: Config, layout: Layout = Layout()) -> Trainer:  # noqa: B008 - frozen
+        """The trainer that a configuration describes, on one device unless told otherwise."""
         env = make_env(config)
-        return cls(config, env, make_env(config, eval_split(env)), make_agent(config, env))
+        return cls(config, env, make_env(config, eval_split(env)), make_agent(config, env), layout)
 
     def init(self, seed: jax.Array) -> TrainState:
         """A run before its first epoch."""
@@ -89,7 +91,7 @@ class Trainer:
             epoch=jnp.int32(0),
             diverged=jnp.int32(-1),
             agent=self.agent.create(key(_INIT)),
-            hyper=Hyper.of(c),
+            hyper=Hyper.of(c, seed - c.seed),
             rollout=rollout.start(self.env, c.num_envs, key(_START)),
             replay=replay.create(c.replay_steps, c.num_envs, self.env.state_size, self.env.action_size),
         )
@@ -118,6 +120,7 @@ class Trainer:
                 action=state.replay.action[row, env],
                 goal=self.env.achieved_goal(state.replay.state[goal_row, env]),
             )
+            batch = self.layout.spread(batch)
             return self.agent.update(agent, batch, state.hyper, key, (state.epoch - 1) / max(c.epochs - 1, 1))
 
         agent, metrics = jax.lax.scan(step, state.agent, (picks, jax.random.split(update_key, c.updates)))
@@ -132,7 +135,7 @@ class Trainer:
             return self.agent.act(state.agent.params, observed, goal)
 
         reset_key, key = jax.random.split(_key(state.seed, _EVALUATE, state.epoch))
-        reset_keys = jax.random.split(reset_key, self.config.eval_episodes)
+        reset_keys = self.layout.spread(jax.random.split(reset_key, self.config.eval_episodes))
         return rollout.evaluate(self.eval_env, policy, reset_keys, key)
 
 
@@ -151,17 +154,6 @@ def _keep_if_finite(state: TrainState, agent: AgentState, metrics: Metrics) -> T
     )
 
 
-def over_seeds(program: Callable[..., Any]) -> Callable[..., Any]:
-    """``program`` for a leading axis of seeds.
-
-    A CPU works through the seeds one after another, since batching their small matrix products saves nothing there
-    and would turn rare resets into a reset per step; an accelerator takes them side by side.
-    """
-    if jax.default_backend() == "cpu":
-        return lambda state: jax.lax.map(program, state)
-    return jax.vmap(program)
-
-
 @dataclass(frozen=True)
 class Programs:
     """A trainer's programs, compiled for all seeds of the run."""
@@ -173,12 +165,21 @@ class Programs:
 
     @classmethod
     def of(cls, trainer: Trainer) -> Programs:
-        """Wrap a trainer's programs; each compiles when first called."""
+        """Wrap a trainer's programs for its devices; each compiles when first called."""
+        layout = trainer.layout
+        place = None
+        if layout.mesh is not None:
+            place = shardings(layout, jax.eval_shape(jax.vmap(trainer.init), seeds_of(trainer.config)))
+        logged = layout.whole
+
+        def on_devices(program: Callable[..., Any], given: Any, found: Any, **options: Any) -> Callable[..., Any]:
+            return jax.jit(layout.over_seeds(program), in_shardings=given, out_shardings=found, **options)
+
         return cls(
-            init=jax.jit(over_seeds(trainer.init)),
-            collect=jax.jit(over_seeds(trainer.collect), donate_argnums=0),
-            learn=jax.jit(over_seeds(trainer.learn), donate_argnums=0),
-            evaluate=jax.jit(over_seeds(trainer.evaluate)),
+            init=on_devices(trainer.init, layout.per_seed(), place),
+            collect=on_devices(trainer.collect, (place,), place, donate_argnums=0),
+            learn=on_devices(trainer.learn, (place,), (place, logged), donate_argnums=0),
+            evaluate=on_devices(trainer.evaluate, (place,), logged),
         )
 
     def compile(self, state: TrainState) -> Programs:
@@ -188,23 +189,43 @@ class Programs:
         return Programs(init=self.init, **{name: program.compile() for name, program in lowered.items()})
 
 
+def shardings(layout: Layout, like: TrainState) -> TrainState | None:
+    """Where the arrays of a state lie: environments and their transitions are spread like the batch."""
+    if layout.mesh is None:
+        return None
+    place = jax.tree.map(lambda _: layout.per_seed(), like)
+    by_env, by_step = layout.per_seed(1), layout.per_seed(2)
+    return place.replace(
+        rollout=jax.tree.map(lambda _: by_env, like.rollout),
+        replay=place.replay.replace(state=by_step, action=by_step, last=by_step, open=by_env),
+    )
+
+
 def seeds_of(config: Config) -> jax.Array:
     """The run's seeds, ``[S]`` int32."""
     return jnp.arange(config.seeds, dtype=jnp.int32) + config.seed
 
 
 def to_arrays(state: TrainState) -> dict[str, np.ndarray]:
-    """The state as named host arrays, for a checkpoint."""
+    """The state as named host arrays, for a checkpoint; whole on the first process, empty on others."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(state)
-    return {jax.tree_util.keystr(path): np.asarray(_without_keys(leaf)) for path, leaf in leaves}
+    whole = {jax.tree_util.keystr(path): hosts.gather(_without_keys(leaf)) for path, leaf in leaves}
+    return {name: array for name, array in whole.items() if array is not None}
 
 
-def from_arrays(template: TrainState, arrays: dict[str, np.ndarray]) -> TrainState:
-    """The inverse of `to_arrays`, for a state of the template's shapes and dtypes.
+def from_arrays(
+    template: TrainState,
+    arrays: dict[str, np.ndarray],
+    layout: Layout = Layout(),  # noqa: B008 - frozen
+) -> TrainState:
+    """The inverse of `to_arrays`, for a state of the template's shapes and dtypes, on the devices of a layout.
 
     Raises:
       ValueError: an array is missing or of another shape or dtype.
     """
+
+    places = jax.tree_util.tree_leaves_with_path(shardings(layout, template))
+    place = {jax.tree_util.keystr(path): sharding for path, sharding in places}
 
     def restore(path: Any, like: Any) -> jax.Array:
         name = jax.tree_util.keystr(path)
@@ -214,7 +235,7 @@ def from_arrays(template: TrainState, arrays: dict[str, np.ndarray]) -> TrainSta
         if found is None or found.shape != shape or found.dtype != dtype:
             held = "missing" if found is None else f"{found.dtype}{list(found.shape)}"
             raise ValueError(f"checkpoint entry {name} is {held}, not {dtype}{list(shape)}")
-        array = jnp.asarray(found)
+        array = layout.put(found, place.get(name))
         return jax.random.wrap_key_data(array) if is_key else array
 
     return jax.tree_util.tree_map_with_path(restore, template)

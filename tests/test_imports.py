@@ -20,6 +20,8 @@ ORDER = [
     "reference",
     "replay",
     "rollout",
+    "hosts",
+    "sharding",
     "training",
     "cost",
     "workload",
