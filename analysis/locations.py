@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .likelihood import Sample, sample
-from .thresholds import Verdict, detect
+from .thresholds import SIGNIFICANCE, Verdict, detect
 
 _DRAWS = 2000
 _CONFIDENCE = 0.95
@@ -24,7 +24,7 @@ class CriticalDepth:
     """The first depth at which half of the best capability is passed.
 
     Attributes:
-      depth: None if no depth passes, or if the level is taken from a series that is flat.
+      depth: None if no depth passes, or if the level is taken from a series that shows no change with depth.
       low, high: interval over resampled seeds; ``high`` is None if in more than a fortieth of them no depth passes.
       level: the value to pass.
       verdict: of the series (``thresholds.detect``).
@@ -75,7 +75,8 @@ def critical_depth(
     tail = (1 - _CONFIDENCE) / 2
     low, high = np.quantile(places, [tail, 1 - tail], method="nearest").astype(int)
     low, high = min(low, place), max(high, place)
-    if best is None and verdict.verdict == "flat":
+    unchanged = verdict.verdict == "flat" or (verdict.p_trend or 0.0) >= SIGNIFICANCE
+    if best is None and unchanged:
         low = high = place = len(series.x)
     at = [*(int(d) if float(d).is_integer() else float(d) for d in series.depths), None]
     return CriticalDepth(at[place], at[low], at[high], float(sign * level), verdict)

@@ -17,7 +17,8 @@ from matplotlib.axes import Axes
 if TYPE_CHECKING:
     from rl_depth.extrapolating import Findings
 
-    from .compare import Group
+    from .difficulty import DifficultyMap
+    from .groups import Group
     from .mirage import Finding
     from .table import Series
 
@@ -48,7 +49,7 @@ def style(axes: Axes) -> None:
 def learning_curves(groups: Sequence[Group], metric: str, file: Path) -> None:
     """One panel per environment (row) and depth (column): median over seeds, and their range as a band."""
     environments = sorted({group.config.env for group in groups})
-    depths = sorted({group.config.depth for group in groups})
+    depths = sorted({group.depth for group in groups})
     size = (1.2 + 3.0 * len(depths), 0.7 + 2.4 * len(environments))
     figure, panels = plt.subplots(
         len(environments),
@@ -60,12 +61,12 @@ def learning_curves(groups: Sequence[Group], metric: str, file: Path) -> None:
         layout="constrained",
     )
     for group in groups:
-        panel = panels[environments.index(group.config.env), depths.index(group.config.depth)]
+        panel = panels[environments.index(group.config.env), depths.index(group.depth)]
         curves = group.curves[metric]
-        colour = COLOURS[group.config.block]
-        same = [g for g in groups if (g.config.env, g.config.depth, g.config.block) == _place(group)]
+        colour = COLOURS[group.block]
+        same = [g for g in groups if _place(g) == _place(group)]
         dashes = ("-", "--", ":", "-.")[same.index(group) % 4]
-        label = group.config.block if len(same) == 1 else group.label
+        label = group.block if len(same) == 1 else group.label
         label += f" ({len(group.seeds)} seed{'s' if len(group.seeds) > 1 else ''})"
         panel.plot(group.env_steps, np.median(curves, axis=0), dashes, color=colour, label=label)
         if len(curves) > 1:
@@ -139,6 +140,39 @@ def extrapolation(found: Sequence[Findings], metrics: Sequence[str], file: Path)
     save(figure, file)
 
 
+def difficulty(maps: Sequence[DifficultyMap], file: Path) -> None:
+    """One heat map per series: goal distance by depth, mean over seeds, and the critical depth of each distance."""
+    columns = min(len(maps), 3)
+    rows = -(-len(maps) // columns)
+    size = (0.8 + 3.6 * columns, 0.6 + 3.0 * rows)
+    figure, panels = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    for panel in panels.flat[len(maps) :]:
+        panel.set_axis_off()
+    bounds = {
+        metric: _bounds([one.means for one in maps if one.metric == metric]) for metric in {m.metric for m in maps}
+    }
+    for panel, one in zip(panels.flat, maps, strict=False):
+        low, high = bounds[one.metric]
+        image = panel.imshow(one.means, origin="lower", aspect="auto", vmin=low, vmax=high)
+        figure.colorbar(image, ax=panel, label=metric_label(one.metric))
+        panel.set_xticks(range(len(one.depths)), [str(depth) for depth in one.depths])
+        panel.set_yticks(range(len(one.distances)), [f"{distance:.3g}" for distance in one.distances], fontsize=8)
+        panel.set_xlabel("depth (dense layers)")
+        panel.set_ylabel("goal distance")
+        panel.set_title(f"{one.env}: {one.block}", fontsize=10)
+        at = [(list(one.depths).index(c.depth), i) for i, c in enumerate(one.critical) if c.depth is not None]
+        if at:
+            panel.plot(*zip(*at, strict=True), "o-", color="#d62728", mfc="white", ms=5, lw=1, label="critical depth")
+            panel.legend(fontsize=7, loc="upper left")
+    save(figure, file)
+
+
+def _bounds(arrays: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Least and largest of all that is finite."""
+    every = np.concatenate([array.ravel() for array in arrays])
+    return float(np.nanmin(every)), float(np.nanmax(every))
+
+
 _LATENTS = {
     "step": "relative step of the latent",
     "angle": "angle between steps (degrees)",
@@ -173,7 +207,7 @@ def _band(panel: Axes, depths: np.ndarray, values: np.ndarray, label: str) -> No
 
 
 def _place(group: Group) -> tuple[str, int, str]:
-    return group.config.env, group.config.depth, group.config.block
+    return group.config.env, group.depth, group.block
 
 
 def save(figure: plt.Figure, file: Path) -> None:

@@ -1,7 +1,7 @@
 """Settings that every test, and every process a test starts, shares."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,3 +24,11 @@ def browser(tmp_path_factory) -> Iterator[object]:
 
     with Browser(tmp_path_factory.mktemp("browser")) as one:
         yield one
+
+
+@pytest.fixture(scope="session")
+def fabricate() -> Callable[..., object]:
+    """Writes a run folder without training: ``fabricate(path, success, **options)``; see ``fabricated.py``."""
+    from .fabricated import fabricate
+
+    return fabricate
