@@ -75,7 +75,8 @@ class Browser:
         page.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=True)
         if dark:
             page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
-        page.call("Page.navigate", url=file.resolve().as_uri())
+        failed = page.call("Page.navigate", url=file.resolve().as_uri()).get("errorText")
+        assert not failed, f"{file}: {failed}"
         page.wait("location.protocol === 'file:' && document.readyState === 'complete'")
         return page
 

@@ -1,0 +1,185 @@
+"""Question, findings and limits of a report in words, every claim with its numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from .. import mirage, plots
+from ..difficulty import DifficultyMap
+from ..extrapolation import BREAKDOWNS
+from ..locations import CriticalDepth
+from ..table import Series
+from .evidence import Evidence, Level, levels
+from .inventory import Extrapolated
+
+_UNIT = re.compile(r" \((steps|m|nats)\)$")
+_ENOUGH_DEPTHS = 4  # to judge a threshold
+_ENOUGH_SEEDS = 5  # for a percentile interval to be near its name
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A finding: what it is about, in which environment, and a sentence."""
+
+    topic: str
+    env: str
+    text: str
+
+
+def question(evidence: Evidence) -> str:
+    """What these runs can answer, by what varies among them."""
+    if not evidence.groups:
+        return "What will these runs show?"
+    blocks = sorted({group.block for group in evidence.groups})
+    depths = sorted({group.depth for group in evidence.groups})
+    what, where = name(evidence.metrics[0]), listed(evidence.environments)
+    if len(depths) > 1 and len(blocks) > 1:
+        return f"How does {what} change with depth in {where}, and does a weight-tied loop buy the same depth?"
+    if len(depths) > 1:
+        return f"How does {what} of {blocks[0]} agents change with depth in {where}?"
+    if len(blocks) > 1:
+        return f"At depth {depths[0]} in {where}, does a weight-tied loop reach what stacked layers reach?"
+    return f"What {what} do {blocks[0]} agents of depth {depths[0]} reach in {where}?"
+
+
+def findings(evidence: Evidence) -> list[Statement]:
+    """What the runs show, by environment and topic."""
+    found: list[Statement] = []
+    for env in evidence.environments:
+        own = evidence.of(env, evidence.metrics[0])
+        found += [Statement("Capability", env, _capability(series)) for series in own]
+        for block in dict.fromkeys(one.block for one in evidence.findings if one.env == env and len(one.depths) > 1):
+            found.append(Statement("Thresholds", env, _verdicts(evidence, env, block)))
+        for ratio in evidence.ratios:
+            if ratio.env == env and ratio.found.kind != "none":
+                text = f"{name(ratio.metric)}, {ratio.second} against {ratio.first}: {ratio.found.text}."
+                found.append(Statement("Stacked against looped", env, capital(text)))
+        maps = [one for one in evidence.maps if one.env == env and len(one.depths) > 1]
+        found += [Statement("Goal difficulty", env, _difficulty(one)) for one in maps]
+    for one in evidence.extrapolated:
+        found += [Statement("Beyond the trained depth", one.env, _beyond(one, metric)) for metric in one.capability]
+    return found
+
+
+def limits(evidence: Evidence) -> list[str]:
+    """What cannot be said, and what would allow it."""
+    found = [f"{capital(note)}." for note in evidence.notes]
+    if not evidence.groups:
+        return found
+    for env in evidence.environments:
+        found += _limits_of(evidence, env)
+    blocks = {group.block for group in evidence.groups}
+    if len(blocks) == 1:
+        other = "looped" if "stacked" in blocks else "stacked"
+        found.append(f"All agents are {next(iter(blocks))}: nothing is said of {other} ones.")
+    if "looped" in blocks and not evidence.extrapolated:
+        found.append("Looped agents were not tested beyond their trained depths; `rl-depth extrapolate` does that.")
+    if len({setup.hardware for setup in evidence.setups}) > 1:
+        found.append("The runs were made on different hardware, so their training times do not compare.")
+    return found
+
+
+def _limits_of(evidence: Evidence, env: str) -> list[str]:
+    found = []
+    groups = [group for group in evidence.groups if group.config.env == env]
+    depths = {len(one.depths) for one in evidence.of(env, evidence.metrics[0])}
+    if depths and max(depths) < _ENOUGH_DEPTHS:
+        many = f"{max(depths)} depth{'s' if max(depths) > 1 else ''}"
+        found.append(f"{env}: {many} at most in a series; a threshold needs {_ENOUGH_DEPTHS} or more to be judged.")
+    seeds = min(len(group.seeds) for group in groups)
+    if seeds == 1:
+        found.append(f"{env}: a single seed at some depth has no interval, and cannot tell an effect from chance.")
+    elif seeds < _ENOUGH_SEEDS:
+        found.append(f"{env}: a 95% interval of {seeds} seeds is little more than their range, and covers less often.")
+    steps = sorted({int(group.env_steps[-1]) for group in groups})
+    if len(steps) > 1:
+        found.append(f"{env}: agents trained for unequal numbers of steps, {steps[0]:,} to {steps[-1]:,}.")
+    return found
+
+
+def _capability(series: Series) -> str:
+    """From the shallowest depth to the best and the deepest."""
+    found = levels(series)
+    what = name(series.metric)
+    if len(found) == 1:
+        return f"{capital(series.block)} at depth {found[0].depth}: {what} {_amount(series.metric, found[0])}."
+    sign = -1 if mirage.lower_is_better(series.metric) else 1
+    best = max(found, key=lambda one: sign * one.value)
+    text = f"{capital(series.block)}: {what} is {_amount(series.metric, found[0])} at depth {found[0].depth}"
+    text += f" and {_amount(series.metric, found[-1])} at depth {found[-1].depth}"
+    if best not in (found[0], found[-1]):
+        text += f"; best at depth {best.depth}, {_amount(series.metric, best)}"
+    return text + "."
+
+
+def _verdicts(evidence: Evidence, env: str, block: str) -> str:
+    own = [one for one in evidence.findings if (one.env, one.block) == (env, block)]
+    return capital(f"{block}: {'; '.join(f'{name(one.metric)}: {one.text}' for one in own)}.")
+
+
+def _difficulty(one: DifficultyMap) -> str:
+    """Critical depth by goal distance; neighbours of the same one together."""
+    distances = [f"{distance:.3g}" for distance in one.distances]
+    parts = []
+    for depth, members in groupby(zip(distances, one.critical, strict=True), key=lambda member: member[1].depth):
+        own = list(members)
+        where = own[0][0] if len(own) == 1 else f"{own[0][0]} to {own[-1][0]}"
+        parts.append(f"{where}: {'no depth' if depth is None else _critical([at for _, at in own])}")
+    level = f"first depth with {name(one.metric)} half way to the best"
+    return f"{capital(one.block)}, {level}, by goal distance: {'; '.join(parts)}."
+
+
+def _critical(members: Sequence[CriticalDepth]) -> str:
+    low = min(at.low for at in members if at.low is not None)
+    highs = [at.high for at in members]
+    high = "beyond" if None in highs else str(max(highs))
+    return f"{members[0].depth} [{low}, {high}]"
+
+
+def _beyond(one: Extrapolated, metric: str) -> str:
+    means = one.capability[metric].mean(axis=0)
+    what, start = name(metric), f"{capital(one.label)}, trained to depth {one.trained}"
+    if np.ptp(means) == 0:
+        return f"{start}: {what} is {amount(metric, means[0])} at every test depth, so that nothing could be lost."
+    verdict = one.verdicts[metric]
+    best = amount(metric, means[one.depths.tolist().index(verdict["best_depth"])])
+    holds = verdict["breakdown"] == "holds"
+    ratio = f"{'at least ' if holds else ''}{verdict['ratio']:.3g} times the trained depth"
+    if verdict["low"] is not None and verdict["high"] is not None:
+        ratio += f" [{verdict['low']:.3g}, {verdict['high']:.3g}]"
+    text = f"{start}: {what} is best at test depth {verdict['best_depth']} ({best}) "
+    text += f"and within noise of that up to {verdict['reach']}, {ratio}"
+    return f"{text}." if holds else f"{text}; beyond, {BREAKDOWNS[verdict['breakdown']]}."
+
+
+def name(metric: str) -> str:
+    """A metric in a sentence: its axis label without what stands in brackets."""
+    return plots.metric_label(metric).split(" (")[0]
+
+
+def amount(metric: str, value: float) -> str:
+    """A value with its unit: ``0.82``, ``31.5 steps``."""
+    unit = _UNIT.search(plots.metric_label(metric))
+    return f"{value:.3g}" + (f" {unit[1]}" if unit else "")
+
+
+def _amount(metric: str, level: Level) -> str:
+    if level.low is None:
+        return f"{amount(metric, level.value)} (one seed)"
+    return f"{amount(metric, level.value)} [{level.low:.3g}, {level.high:.3g}]"
+
+
+def listed(words: Iterable[str]) -> str:
+    """``a, b and c``."""
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def capital(text: str) -> str:
+    """The first letter large."""
+    return text[:1].upper() + text[1:]
