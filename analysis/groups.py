@@ -233,6 +233,10 @@ class _Agent:
         """The evaluation that stands for a step: the last one up to there."""
         return max(s for s in self.rows if s <= step)
 
+    def seconds_at(self, step: int) -> float:
+        """Training time up to a step, or up to where this seed stopped; NaN if not recorded."""
+        return self.seconds.get(step, self.seconds.get(self.at(step), np.nan))
+
 
 def _read(run: Run, config: Config, notes: _Notes) -> list[_Agent]:
     """The seeds of a run that can be used."""
@@ -304,7 +308,7 @@ def _group(agents: Sequence[_Agent], extras: tuple[str, ...]) -> Group:
         seeds=np.array([agent.seed for agent in agents]),
         env_steps=np.array(steps),
         curves={name: curve for name, curve in curves.items() if np.isfinite(curve[:, -LAST:]).all()},
-        seconds=np.array([[a.seconds.get(s, np.nan) for s in own] for a, own in zip(agents, at, strict=True)]),
+        seconds=np.array([[agent.seconds_at(step) for step in steps] for agent in agents]),
         levels=tuple([level for row in own[-LAST:] for level in row.get("by_difficulty", [])] for own in rows),
         cost=meta.get("cost", {}),
         device=str((session.get("device") or {}).get("kind", "")),
@@ -351,9 +355,9 @@ def options(config: Config) -> dict[str, Any]:
     return found
 
 
-def looped(config: Config) -> bool:
-    """Whether any network is looped."""
-    return any(config.trunk(network).block == "looped" for network in _NETWORKS)
+def _counts(config: Config) -> bool:
+    """Whether options of loops mean anything: a network is looped, or draws how many of its blocks it applies."""
+    return config.train_recurrence is not None or any(config.trunk(n).block == "looped" for n in _NETWORKS)
 
 
 def _identity(config: Config) -> tuple[Any, ...]:
@@ -374,10 +378,10 @@ def _extras(configs: Sequence[Config]) -> list[Extras]:
     found = []
     for config, own in zip(configs, every, strict=True):
         near = [other for other, its in zip(every, configs, strict=True) if its.env == config.env]
-        loops = [o for o, its in zip(every, configs, strict=True) if its.env == config.env and looped(its)]
+        loops = [o for o, its in zip(every, configs, strict=True) if its.env == config.env and _counts(its)]
         parts = _shape_extras(config, near)
         for name, value in own.items():
-            if " " in name or value is None or (name in LOOP_ONLY and not looped(config)):
+            if " " in name or value is None or (name in LOOP_ONLY and not _counts(config)):
                 continue
             if any(other[name] != value for other in (loops if name in LOOP_ONLY else near)):
                 parts.append((name.replace("_", " "), str(value)))
