@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from .. import mirage, plots
-from ..aggregate import Estimate
 from ..difficulty import DifficultyMap
 from ..groups import Group
-from ..table import Series
+from ..matched import AXES, Match, axis_label
 from .evidence import Evidence, levels
 from .inventory import Extrapolated
 from .markup import plain
@@ -48,7 +47,8 @@ def _thresholds(evidence: Evidence, env: str, metric: str) -> Chart:
         )
     _set_apart(lines)
     title = f"{env}: {plots.metric_label(metric)} against depth"
-    return _chart(title, env, metric, "depth (dense layers)", plots.metric_label(metric), lines, log=True)
+    y = plots.metric_label(metric)
+    return _chart(title, lines, env=env, metric=metric, x="depth (dense layers)", y=y, log=True)
 
 
 def learning(evidence: Evidence) -> list[Chart]:
@@ -63,7 +63,8 @@ def learning(evidence: Evidence) -> list[Chart]:
                 _set_apart(lines)
                 title = f"{env}: {plots.metric_label(metric)} while training"
                 label = plots.metric_label(metric)
-                charts.append(_chart(title, env, metric, "environment steps (per seed)", label, lines))
+                x = "environment steps (per seed)"
+                charts.append(_chart(title, lines, env=env, metric=metric, x=x, y=label))
     return charts
 
 
@@ -82,6 +83,38 @@ def _learning_line(group: Group, metric: str, depths: Sequence[int]) -> Chart:
     }
 
 
+def matched(evidence: Evidence) -> list[Chart]:
+    """One chart per environment and kind of cost: looped less stacked by looped depth, with intervals."""
+    charts = []
+    for env in evidence.environments:
+        for axis in AXES:
+            own = [m for m in evidence.matches if (m.env, m.axis) == (env, axis) and m.contrast is not None]
+            if own:
+                charts.append(_matched(evidence, own))
+    return charts
+
+
+def _matched(evidence: Evidence, own: Sequence[Match]) -> Chart:
+    """Matches of one environment and axis."""
+    env, metric, axis = own[0].env, own[0].metric, axis_label(own[0].axis)
+    variants = {group.label: group.variant for group in evidence.groups if group.config.env == env}
+    by_variant: dict[str, list[Match]] = {}
+    for match in own:
+        by_variant.setdefault(variants[match.looped], []).append(match)
+    lines = []
+    for variant, pairs in by_variant.items():
+        gaps = [match.contrast.difference for match in pairs if match.contrast is not None]
+        line = _line(variant, [match.looped_depth for match in pairs], [float(gap.value) for gap in gaps], cost=axis)
+        line |= {end: _numbers([float(getattr(gap, end)) for gap in gaps]) for end in ("low", "high")}
+        lines.append(line | {"bars": True})
+    _set_apart(lines)
+    y = f"looped less stacked, {plots.metric_label(metric)}"
+    chart = _chart(
+        f"{env}: {y}, at equal {axis}", lines, env=env, metric=metric, x="looped depth (dense layers)", y=y, log=True
+    )
+    return chart | {"caption": plain(f"{env}, equal {axis}"), "zero": True}
+
+
 def extrapolated(evidence: Evidence) -> list[Chart]:
     """One chart per environment and capability: mean over seeds with interval by test depth, a line per run."""
     charts = []
@@ -93,26 +126,19 @@ def extrapolated(evidence: Evidence) -> list[Chart]:
                 line |= {"dash": place % 4, "shade": 1 - 0.6 * place / max(len(lines), 2)}
             title = f"{env}: {plots.metric_label(metric)} at test depths"
             label = plots.metric_label(metric)
-            charts.append(_chart(title, env, metric, "test depth (dense layers)", label, lines, log=True))
+            x = "test depth (dense layers)"
+            charts.append(_chart(title, lines, env=env, metric=metric, x=x, y=label, log=True))
     return charts
 
 
 def _tested(one: Extrapolated, metric: str) -> Chart:
-    found = mean_over_seeds(one.capability[metric])
-    several = len(one.capability[metric]) > 1
-    return _line(one.label, one.depths.tolist(), found.value, block=one.label) | {
-        "low": _numbers(found.low) if several else None,
-        "high": _numbers(found.high) if several else None,
+    found = one.means[metric]
+    return _line(one.label, one.depths.tolist(), found.value, agents=one.label) | {
+        "low": _numbers(found.low),
+        "high": _numbers(found.high),
         "marks": [{"at": one.trained, "text": f"largest trained depth {one.trained}"}],
         "note": f"trained to depth {one.trained}",
     }
-
-
-def mean_over_seeds(values: np.ndarray, draws: int = 2000) -> Estimate:
-    """Means of ``[S, D]`` over seeds, with percentile intervals over resampled seeds."""
-    picks = np.random.default_rng(0).integers(len(values), size=(draws, len(values)))
-    low, high = np.quantile(values[picks].mean(axis=1), [0.025, 0.975], axis=0)
-    return Estimate(values.mean(axis=0), low, high)
 
 
 def maps(evidence: Evidence) -> list[Chart]:
@@ -129,6 +155,7 @@ def _map(one: DifficultyMap, low: float, high: float) -> Chart:
     rows = [str(number(distance)) for distance in one.distances]
     return {
         "kind": "map",
+        "caption": plain(f"{one.env}, {one.block}"),
         "title": plain(f"{one.env}, {one.block}: {plots.metric_label(one.metric)} by goal distance and depth"),
         "env": plain(one.env),
         "metric": plain(one.metric),
@@ -147,10 +174,12 @@ def _map(one: DifficultyMap, low: float, high: float) -> Chart:
     }
 
 
-def _chart(title: str, env: str, metric: str, x: str, y: str, lines: Sequence[Chart], *, log: bool = False) -> Chart:
+def _chart(title: str, lines: Sequence[Chart], *, env: str, metric: str, x: str, y: str, log: bool = False) -> Chart:
+    """A chart of lines over depth or steps; ``log`` counts doublings."""
     return {
         "kind": "lines",
         "title": plain(title),
+        "caption": plain(env),
         "env": plain(env),
         "metric": plain(metric),
         "x": x,
@@ -175,7 +204,7 @@ def _line(name: str, x: Sequence[int], y: Iterable[float], **keys: str) -> Chart
 
 def tone(name: str) -> str:
     """Colour of a series by its block: "stacked", "looped" or "other"."""
-    first = name.split(",")[0]
+    first = name.split(",", maxsplit=1)[0]
     return first if first in ("stacked", "looped") else "other"
 
 

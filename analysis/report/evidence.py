@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from rl_depth.config import ConfigError
 from rl_depth.runs import RunError
 
-from .. import aggregate, difficulty, locations, mirage
+from .. import aggregate, verdicts
 from ..difficulty import DifficultyMap
-from ..groups import Gathered, Group, collect, gather
-from ..locations import LocationRatio
+from ..groups import Group, collect, gather
+from ..locations import Agreement
+from ..matched import Match, matched
 from ..mirage import Finding
-from ..series import DEFAULT_METRICS, from_groups
+from ..series import DEFAULT_METRICS
 from ..table import Series
+from ..verdicts import Verdicts
 from . import inventory
 from .inventory import Extrapolated, RunFacts, Setup, Video
 
@@ -34,17 +36,6 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Ratio:
-    """Where the thresholds of two series of one environment and metric lie, second over first."""
-
-    env: str
-    metric: str
-    first: str
-    second: str
-    found: LocationRatio
-
-
-@dataclass(frozen=True)
 class Evidence:
     """What runs hold, and what follows.
 
@@ -55,11 +46,12 @@ class Evidence:
       groups: runs that differ in seeds alone, those that can be used.
       series: final capability over depth.
       findings: a verdict on each series.
-      ratios: thresholds of looped against stacked series.
-      maps: capability per goal difficulty, of the first metric.
+      agreements: thresholds of looped against stacked series.
+      matches: looped against stacked agents at equal cost, in the first metric.
+      maps: capability per goal difficulty.
       extrapolated: results at test depths.
       videos: what there is to see.
-      notes: what was left out, and why.
+      notes: what was left out or cannot be said, and why.
     """
 
     metrics: tuple[str, ...]
@@ -68,7 +60,8 @@ class Evidence:
     groups: tuple[Group, ...]
     series: tuple[Series, ...]
     findings: tuple[Finding, ...]
-    ratios: tuple[Ratio, ...]
+    agreements: tuple[Agreement, ...]
+    matches: tuple[Match, ...]
     maps: tuple[DifficultyMap, ...]
     extrapolated: tuple[Extrapolated, ...]
     videos: tuple[Video, ...]
@@ -80,8 +73,9 @@ class Evidence:
         return sorted({group.config.env for group in self.groups})
 
     def of(self, env: str, metric: str) -> list[Series]:
-        """The series of one environment and metric."""
-        return [one for one in self.series if (one.env, one.metric) == (env, metric)]
+        """The series of one environment and metric, stacked ones first."""
+        own = [one for one in self.series if (one.env, one.metric) == (env, metric)]
+        return sorted(own, key=lambda one: (not one.block.startswith("stacked"), one.block))
 
 
 def read(paths: Sequence[Path], metrics: Sequence[str] = (), seed: int = 0) -> Evidence:
@@ -96,32 +90,33 @@ def read(paths: Sequence[Path], metrics: Sequence[str] = (), seed: int = 0) -> E
       RunError: a path holds no run.
       ConfigError: no run has such a metric; names those there are.
     """
-    found = collect(paths)
+    runs = sorted(collect(paths), key=lambda run: _by_number(run.path))
     try:
-        gathered = gather(paths)
-    except RunError as error:  # no run can be used yet; their table is still worth a page
-        gathered = Gathered((), (str(error),))
-    series, notes = (), gathered.notes
-    if gathered.groups:
-        loaded = from_groups(gathered, metrics)
-        series, notes = tuple(loaded.series), loaded.notes
-    chosen = tuple(metrics) or tuple(m for m in DEFAULT_METRICS if any(one.metric == m for one in series))
-    maps, about_maps = _maps(gathered.groups, chosen)
-    extrapolated, about_tests = inventory.extrapolated(paths)
-    facts = inventory.describe(found, chosen)
+        groups, judged = gather(paths).groups, verdicts.judge(paths, metrics, seed=seed)
+    except RunError as error:  # no run can be used yet; the table of runs is still worth a page
+        groups, judged = (), Verdicts([], [], [], [], (str(error),))
+    chosen = tuple(metrics) or tuple(m for m in DEFAULT_METRICS if any(one.metric == m for one in judged.series))
+    extrapolated, notes = inventory.extrapolated(paths)
+    facts = inventory.describe(runs, chosen)
     return Evidence(
         metrics=chosen,
         runs=tuple(facts),
         setups=tuple(inventory.setups(facts)),
-        groups=gathered.groups,
-        series=series,
-        findings=tuple(mirage.judge(series, seed=seed)),
-        ratios=tuple(_ratios(series, seed)),
-        maps=tuple(maps),
+        groups=groups,
+        series=tuple(judged.series),
+        findings=tuple(judged.findings),
+        agreements=tuple(judged.agreements),
+        matches=tuple(matched(groups, chosen[0], seed=seed)) if groups else (),
+        maps=tuple(judged.maps),
         extrapolated=tuple(extrapolated),
         videos=tuple(inventory.videos(paths)),
-        notes=(*notes, *about_maps, *about_tests),
+        notes=(*judged.notes, *notes),
     )
+
+
+def _by_number(path: Path) -> list[tuple[str, int]]:
+    """Orders ``depth4`` before ``depth16``."""
+    return [(word, int(number or 0)) for word, number in re.findall(r"(\D+)(\d*)", str(path))]
 
 
 def levels(series: Series, seed: int = 0) -> list[Level]:
@@ -134,38 +129,3 @@ def _level(depth: int, values: np.ndarray, seed: int) -> Level:
         return Level(depth, len(values), float(values[0]), None, None)
     found = aggregate.iqm_interval(values, seed=seed)
     return Level(depth, len(values), float(found.value), float(found.low), float(found.high))
-
-
-def _maps(groups: Sequence[Group], metrics: Sequence[str]) -> tuple[list[DifficultyMap], list[str]]:
-    """Maps of the leading metric, and a note if there are none."""
-    if not groups:
-        return [], []
-    try:
-        return difficulty.from_groups(groups, metrics[0]), []
-    except ConfigError as error:
-        return [], [f"no difficulty map: {error}"]
-
-
-def _ratios(series: Sequence[Series], seed: int) -> list[Ratio]:
-    """Every looped series against its stacked counterpart: of the same further options, or the only one there is."""
-    found = []
-    for second in series:
-        beside = [one for one in series if (one.env, one.metric) == (second.env, second.metric)]
-        stacked = [one for one in beside if _kind(one) == "stacked"]
-        same = [one for one in stacked if one.block.removeprefix("stacked") == second.block.removeprefix("looped")]
-        first = same or stacked
-        if _kind(second) != "looped" or len(first) != 1:
-            continue
-        ratio = locations.compare_locations(
-            (first[0].depths, first[0].values),
-            (second.depths, second.values),
-            higher_is_better=not mirage.lower_is_better(second.metric),
-            seed=seed,
-        )
-        found.append(Ratio(second.env, second.metric, first[0].block, second.block, ratio))
-    return found
-
-
-def _kind(series: Series) -> str:
-    """Block of a series, without its further options."""
-    return series.block.split(",")[0]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .. import plots, table
+from ..matched import Match
 from . import inventory, words
 from .evidence import Evidence, levels
 
-FIGURES = ("thresholds", "learning", "difficulty", "extrapolation")
-TABLES = ("capability", "intervals", "learning", "difficulty", "extrapolation", "runs")
+FIGURES = ("thresholds", "locations", "matched", "profiles", "learning", "difficulty", "extrapolation")
+TABLES = ("capability", "intervals", "matched", "learning", "difficulty", "extrapolation", "runs")
 
 _PICTURES = (".png", ".pdf")
 EVERY = (
@@ -50,18 +52,24 @@ def write(evidence: Evidence, out: Path) -> list[str]:
 
 def _draw(evidence: Evidence, folder: Path, ending: str) -> list[str]:
     """Static figures; returns the stems of those there is something to draw for."""
-    lead = [group for group in evidence.groups if evidence.metrics[0] in group.curves]
-    drawn = []
-    if evidence.series:
-        plots.thresholds(evidence.series, evidence.findings, folder / f"thresholds{ending}")
-        drawn.append("thresholds")
-    if lead:
-        plots.learning_curves(lead, evidence.metrics[0], folder / f"learning{ending}")
-        drawn.append("learning")
-    if evidence.maps:
-        plots.difficulty(evidence.maps, folder / f"difficulty{ending}")
-        drawn.append("difficulty")
-    return drawn
+    metric = evidence.metrics[0] if evidence.metrics else ""
+    lead = [group for group in evidence.groups if metric in group.curves]
+    agreements = [one for one in evidence.agreements if one.found.ratio is not None]
+    matches = [match for match in evidence.matches if match.contrast is not None]
+    tested = inventory.comparable(evidence.extrapolated)
+    drawings: list[tuple[str, object, Callable[[Path], None]]] = [
+        ("thresholds", evidence.series, partial(plots.thresholds, evidence.series, evidence.findings)),
+        ("locations", agreements, partial(plots.locations, agreements)),
+        ("matched", matches, partial(plots.matched, matches)),
+        ("profiles", lead, partial(plots.profiles, lead, metric)),
+        ("learning", lead, partial(plots.learning_curves, lead, metric)),
+        ("difficulty", evidence.maps, partial(plots.difficulty, evidence.maps)),
+        ("extrapolation", tested, partial(plots.extrapolation, tested)),
+    ]
+    for stem, there, draw in drawings:
+        if there:
+            draw(folder / f"{stem}{ending}")
+    return [stem for stem, there, _ in drawings if there]
 
 
 def _tables(evidence: Evidence) -> dict[str, tuple[Sequence[str], Iterable[Sequence[Any]]]]:
@@ -95,8 +103,20 @@ def _tables(evidence: Evidence) -> dict[str, tuple[Sequence[str], Iterable[Seque
         ]
         names = ("env", "label", "run", "trained_depth", "metric", "test_depth", "place", "value")
         found["extrapolation"] = (names, rows)
+    if evidence.matches:
+        rows = [list(_match(match).values()) for match in evidence.matches]
+        found["matched"] = (list(_match(evidence.matches[0])), rows)
     found["runs"] = _runs(evidence)
     return found
+
+
+def _match(match: Match) -> dict[str, Any]:
+    """A match as columns: difference and improvement with their ends."""
+    row = match.to_json()
+    for name in ("difference", "improvement"):
+        found = row.pop(name) or dict.fromkeys(("value", "low", "high"))
+        row |= {f"{name}{'' if part == 'value' else '_' + part}": value for part, value in found.items()}
+    return row | {"text": row.pop("text")}
 
 
 def _curves(evidence: Evidence) -> Iterable[Sequence[Any]]:
@@ -129,10 +149,8 @@ def summary(evidence: Evidence) -> dict[str, Any]:
         "findings": [{"topic": one.topic, "env": one.env, "text": one.text} for one in words.findings(evidence)],
         "limits": words.limits(evidence),
         "thresholds": [finding.to_json() for finding in evidence.findings],
-        "ratios": [
-            {"env": one.env, "metric": one.metric, "first": one.first, "second": one.second} | asdict(one.found)
-            for one in evidence.ratios
-        ],
+        "agreements": [asdict(one) for one in evidence.agreements],
+        "matched": [match.to_json() for match in evidence.matches],
         "difficulty": [one.to_json() for one in evidence.maps],
         "runs": inventory.to_rows(evidence.runs),
         "setups": [asdict(setup) for setup in evidence.setups],

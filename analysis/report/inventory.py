@@ -1,4 +1,4 @@
-"""What lies below the folders of a report: runs with their options, software and hardware; videos; results at test depths.
+"""What lies below the folders of a report: runs with their options and machines, videos, results at test depths.
 
 Nothing here judges. What cannot be read is noted, and stands in the table as "unreadable".
 """
@@ -18,6 +18,7 @@ import numpy as np
 from rl_depth.config import Config, ConfigError
 from rl_depth.runs import Run, RunError
 
+from ..aggregate import Estimate
 from ..extrapolation import BREAKDOWNS
 
 VIDEO_BYTES = 24_000_000  # of all videos of a page together; base64 makes a third more of it
@@ -97,7 +98,16 @@ class Video:
 
 @dataclass(frozen=True, eq=False)
 class Extrapolated:
-    """A looped run at depths beyond the trained ones, as ``rl-depth extrapolate`` found it. Axes as there."""
+    """A looped run at depths beyond the trained ones, as ``rl-depth extrapolate`` found it.
+
+    Attributes:
+      label, env, run: what it is called, its environment and folder.
+      trained: largest trained depth.
+      depths: ``[D]``, test depths.
+      capability, critic: metric to values ``[S, D]`` of its seeds.
+      means: metric to mean over seeds and interval, ``[D]`` each; NaN ends for a single seed.
+      verdicts: metric to the fields of ``analysis.extrapolation.Extrapolation``.
+    """
 
     label: str
     env: str
@@ -106,7 +116,17 @@ class Extrapolated:
     depths: np.ndarray
     capability: dict[str, np.ndarray]
     critic: dict[str, np.ndarray]
+    means: dict[str, Estimate]
     verdicts: dict[str, dict[str, Any]]
+
+
+def comparable(found: Sequence[Extrapolated]) -> list[Extrapolated]:
+    """Those tested like the first one: at its depths, in its metrics."""
+    return [one for one in found if _tested(one) == _tested(found[0])]
+
+
+def _tested(one: Extrapolated) -> tuple[list[int], list[str]]:
+    return one.depths.tolist(), [*one.capability, *one.critic]
 
 
 def names_of(paths: Sequence[Path]) -> dict[Path, str]:
@@ -248,25 +268,36 @@ def extrapolated(roots: Iterable[Path]) -> tuple[list[Extrapolated], list[str]]:
 
 def _extrapolated(entry: Mapping[str, Any]) -> Extrapolated:
     depths = np.array([int(depth) for depth in entry["depths"]])
-
-    def arrays(part: str) -> dict[str, np.ndarray]:
-        return {str(name): _array(table["values"], len(depths)) for name, table in entry[part].items()}
-
-    capability = arrays("capability")
-    verdicts = {name: dict(entry["verdicts"][name]) for name in capability}
+    tables = {part: {str(name): table for name, table in entry[part].items()} for part in ("capability", "critic")}
+    values = {
+        part: {name: _array(table["values"], (len(table["values"]), len(depths))) for name, table in own.items()}
+        for part, own in tables.items()
+    }
+    means = {
+        name: Estimate(*(_array(table[end] or [None] * len(depths), (len(depths),)) for end in ("mean", "low", "high")))
+        for own in tables.values()
+        for name, table in own.items()
+    }
+    verdicts = {name: dict(entry["verdicts"][name]) for name in tables["capability"]}
     for verdict in verdicts.values():
         _check_verdict(verdict, depths)
-    trained = int(entry["trained_depth"])
     return Extrapolated(
-        str(entry["label"]), str(entry["env"]), str(entry["run"]), trained, depths, capability, arrays("critic"), verdicts
+        label=str(entry["label"]),
+        env=str(entry["env"]),
+        run=str(entry["run"]),
+        trained=int(entry["trained_depth"]),
+        depths=depths,
+        means=means,
+        verdicts=verdicts,
+        **values,
     )
 
 
-def _array(values: Any, depths: int) -> np.ndarray:
-    """Seeds by depths ``[S, D]``; JSON's null is NaN."""
+def _array(values: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """JSON's null is NaN."""
     array = np.array(values, float)
-    if array.ndim != 2 or array.shape[1] != depths or not array.size:
-        raise ValueError(f"values have shape {array.shape}")
+    if array.shape != shape or not array.size:
+        raise ValueError(f"values have shape {array.shape}, not {shape}")
     return array
 
 

@@ -13,7 +13,7 @@ _TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 class Markup(str):
-    """Text that is HTML already, made by ``element`` alone."""
+    """Text that is HTML already: from ``element``, or from a file of this package."""
 
     __slots__ = ()
 
@@ -34,8 +34,8 @@ def element(tag: str, /, *children: Child, **attributes: Any) -> Markup:
     for key, value in attributes.items():
         if value is None or value is False:
             continue
-        key = key.rstrip("_").replace("_", "-")
-        words.append(key if value is True else f'{key}="{html.escape(plain(str(value)))}"')
+        name = key.rstrip("_").replace("_", "-")
+        words.append(name if value is True else f'{name}="{html.escape(plain(str(value)))}"')
     inside = "" if tag in _VOID else f"{join(children)}</{tag}>"
     return Markup(f"<{' '.join(words)}>{inside}")
 

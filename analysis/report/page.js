@@ -27,7 +27,7 @@ function niceTicks(low, high, count) {
   const rough = (high - low) / count || 1, power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999);
   const ticks = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) ticks.push(i * step);
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) ticks.push(i * step || 0);
   return ticks;
 }
 
@@ -36,7 +36,7 @@ function scale(low, high, from, to, log, ticks) {
   const warp = log ? Math.log2 : (value) => value;
   if (low === high) { low = log ? low / 2 : low - 0.5; high = log ? high * 2 : high + 0.5; }
   const map = (value) => from + (to - from) * (warp(value) - warp(low)) / (warp(high) - warp(low));
-  map.ticks = ticks ?? niceTicks(low, high, Math.max(2, Math.abs(to - from) / 65));
+  map.ticks = ticks ?? niceTicks(low, high, Math.max(2, Math.abs(to - from) / (Math.abs(from) > Math.abs(to) ? 44 : 80)));
   return map;
 }
 
@@ -75,6 +75,12 @@ function path(xs, ys) {
 
 const through = (map, values) => values.map((value) => (value === null ? null : map(value)));
 
+// Bars for separate points, an area for curves.
+function bars(line, x, y) {
+  return line.x.map((at, i) => (line.low?.[i] == null ? "" :
+    `M${x(at).toFixed(1)} ${y(line.low[i]).toFixed(1)}V${y(line.high[i]).toFixed(1)}`)).join("");
+}
+
 function band(line, x, y) {
   const there = line.x.map((_, i) => i).filter((i) => line.low?.[i] != null && line.high?.[i] != null);
   if (there.length < 2) return "";
@@ -110,6 +116,11 @@ function drawLine(line, x, y) {
     group.append(paint(make("line", { class: "at", x1: x(mark.at), x2: x(mark.at), y1: y.top, y2: y.bottom }),
       { stroke: shade }));
   }
+  if (line.bars) {
+    group.append(paint(make("path", { class: "line", d: bars(line, x, y) }), { stroke: shade }));
+    line.x.forEach((at, i) => group.append(paint(make("circle", { cx: x(at), cy: y(line.y[i]), r: 4 }), { fill: shade })));
+    return group;
+  }
   group.append(paint(make("path", { class: "band", d: band(line, x, y) }), { fill: shade }));
   for (const [at, value] of line.dots ?? []) {
     if (value !== null) group.append(paint(make("circle", { class: "dot", cx: x(at), cy: y(value), r: 2.6 }), { fill: shade }));
@@ -130,10 +141,13 @@ function drawLines(chart, lines, width) {
     ...(line.dots ?? []).map((dot) => dot[1])]);
   const ticks = chart.log ? [...new Set(lines.flatMap((line) => line.x))].sort((a, b) => a - b) : undefined;
   const x = scale(...extent(xs), box.left + 8, box.right - 8, chart.log, ticks);
-  const y = scale(...extent(ys), box.bottom - 6, box.top + 6, false);
+  if (chart.zero) ys.push(0);
+  const [low, high] = extent(ys);
+  const y = scale(low > 0 && low < 0.4 * high ? 0 : low, high, box.bottom - 6, box.top + 6, false);
   [y.top, y.bottom] = [box.top, box.bottom];
   const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, height });
   axes(svg, box, x, y, chart);
+  if (chart.zero) svg.append(make("line", { class: "cursor", x1: box.left, x2: box.right, y1: y(0), y2: y(0) }));
   const groups = lines.map((line) => drawLine(line, x, y));
   svg.append(...groups);
   return { svg, box, x, y, groups };

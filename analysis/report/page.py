@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-
 from .. import plots
+from ..matched import TOLERANCE, axis_label
 from . import charts, inventory, words
 from .charts import Chart
 from .evidence import Evidence, levels
@@ -42,7 +42,9 @@ def render(evidence: Evidence, files: Sequence[str]) -> str:
             element("nav", element("ul", links), aria_label="Sections"),
         ),
         element("main", [element("section", element("h2", title), content, id=n) for n, title, content in sections]),
-        element("noscript", element("p", "The charts need JavaScript; the same figures lie in figures/ beside this page.")),
+        element(
+            "noscript", element("p", "The charts need JavaScript; the same figures lie in figures/ beside this page.")
+        ),
     ]
     style, script = (Markup((_HERE / name).read_text(encoding="utf-8")) for name in ("page.css", "page.js"))
     head = [
@@ -66,9 +68,7 @@ def _policy(style: str, script: str) -> str:
     return f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
 
 
-def _sections(
-    evidence: Evidence, drawn: list[Chart], files: Sequence[str]
-) -> Iterable[tuple[str, str, Child] | None]:
+def _sections(evidence: Evidence, drawn: list[Chart], files: Sequence[str]) -> Iterable[tuple[str, str, Child] | None]:
     """Name, title and content of each section that has something to show; their charts go into ``drawn``."""
     yield "findings", "Findings", _findings(evidence)
     thresholds = charts.thresholds(evidence)
@@ -77,7 +77,14 @@ def _sections(
             "Final capability against depth: each dot is a seed, lines are interquartile means over seeds with 95% "
             "bootstrap intervals, and a dashed line in a shaded span marks a jump and the interval of its depth."
         )
-        yield "thresholds", "Thresholds", [_about(about), _charts(thresholds, drawn), _levels(evidence)]
+        yield "thresholds", "Thresholds", [_about(about), _charts(thresholds, drawn), *_judged(evidence)]
+    if evidence.matches:
+        about = (
+            "Each looped group of agents against a stacked one of equal depth, of parameters or FLOPs per gradient "
+            f"step within a factor of {TOLERANCE:g}, and after equal training time; differences of interquartile means "
+            "with 95% bootstrap intervals."
+        )
+        yield "matched", "Equal cost", [_about(about), _charts(charts.matched(evidence), drawn), _matches(evidence)]
     learning = charts.learning(evidence)
     if learning:
         about = "Evaluations while training: medians over seeds, and their range as a band. Darker is deeper."
@@ -113,7 +120,11 @@ def _facts(evidence: Evidence) -> str:
     """``20 runs, 100 agents, 2 environments, depths 4 to 64``."""
     agents = sum(len(one.seeds) for one in evidence.runs)
     depths = sorted({group.depth for group in evidence.groups})
-    parts = [_count(len(evidence.runs), "run"), _count(agents, "agent"), _count(len(evidence.environments), "environment")]
+    parts = [
+        _count(len(evidence.runs), "run"),
+        _count(agents, "agent"),
+        _count(len(evidence.environments), "environment"),
+    ]
     if depths:
         parts.append(f"depth {depths[0]}" if len(depths) == 1 else f"depths {depths[0]} to {depths[-1]}")
     states = [one.state for one in evidence.runs]
@@ -156,7 +167,7 @@ def _charts(made: Sequence[Chart], drawn: list[Chart], *, wide: bool = False) ->
         figures.append(
             element(
                 "figure",
-                element("figcaption", chart["title"]),
+                element("figcaption", chart["caption"]),
                 element("div", class_="plot"),
                 data_chart=len(drawn),
             )
@@ -187,8 +198,14 @@ def _switches(made: Sequence[Chart], *, choose_metric: bool) -> Child:
     return element("div", parts, class_="switches", role="group", aria_label="What to show") if parts else None
 
 
-def _levels(evidence: Evidence) -> Markup:
-    """The numbers behind the charts over depth."""
+def _judged(evidence: Evidence) -> list[Child]:
+    """Verdicts in words, and the numbers behind the charts over depth."""
+    verdicts = [[one.env, one.block, words.name(one.metric), one.text] for one in evidence.findings]
+    places = [[one.env, one.looped, words.name(one.metric), one.text] for one in evidence.agreements]
+    names = ["environment", "block", "metric", "finding"]
+    found: list[Child] = [_table("Does capability jump?", names, verdicts)]
+    if places:
+        found.append(_table("Do thresholds fall at the same effective depth? Looped over stacked", names, places))
     rows = []
     for series in evidence.series:
         for one in levels(series):
@@ -196,7 +213,27 @@ def _levels(evidence: Evidence) -> Markup:
             rows.append([series.env, series.block, series.metric, one.depth, one.seeds, f"{one.value:.4g}", interval])
     names = ["environment", "block", "metric", "depth", "seeds", "interquartile mean", "95% interval"]
     table = _table("Final capability by depth", names, rows, numbers={3, 4, 5})
-    return element("details", element("summary", "The numbers"), table)
+    return [*found, element("details", element("summary", "The numbers"), table)]
+
+
+def _matches(evidence: Evidence) -> Markup:
+    """All pairs; what has no partner says why."""
+    rows = []
+    for match in evidence.matches:
+        found = match.to_json()
+        cells = [_interval(found["difference"]), _interval(found["improvement"])]
+        partner = match.stacked or match.text.removeprefix(f"{match.looped}: ")
+        rows.append([match.env, match.looped, axis_label(match.axis), partner, *cells])
+    names = ["environment", "looped", "equal", "stacked", "difference", "probability that looped is better"]
+    table = _table(f"Looped less stacked, {words.name(evidence.metrics[0])}", names, rows)
+    return element("details", element("summary", "All pairs"), table)
+
+
+def _interval(found: Mapping[str, float | None] | None) -> str:
+    if found is None:
+        return ""
+    ends = "" if found["low"] is None else f" [{found['low']:.3g}, {found['high']:.3g}]"
+    return f"{found['value']:.3g}{ends}"
 
 
 def _videos(videos: Sequence[Video]) -> Child:

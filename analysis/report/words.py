@@ -13,11 +13,14 @@ from .. import mirage, plots
 from ..difficulty import DifficultyMap
 from ..extrapolation import BREAKDOWNS
 from ..locations import CriticalDepth
+from ..matched import AXES, Match, axis_label
+from ..mirage import Finding
 from ..table import Series
 from .evidence import Evidence, Level, levels
 from .inventory import Extrapolated
 
 _UNIT = re.compile(r" \((steps|m|nats)\)$")
+_LISTED = 4  # pairs of agents in a sentence
 _ENOUGH_DEPTHS = 4  # to judge a threshold
 _ENOUGH_SEEDS = 5  # for a percentile interval to be near its name
 
@@ -53,12 +56,12 @@ def findings(evidence: Evidence) -> list[Statement]:
     for env in evidence.environments:
         own = evidence.of(env, evidence.metrics[0])
         found += [Statement("Capability", env, _capability(series)) for series in own]
-        for block in dict.fromkeys(one.block for one in evidence.findings if one.env == env and len(one.depths) > 1):
-            found.append(Statement("Thresholds", env, _verdicts(evidence, env, block)))
-        for ratio in evidence.ratios:
-            if ratio.env == env and ratio.found.kind != "none":
-                text = f"{name(ratio.metric)}, {ratio.second} against {ratio.first}: {ratio.found.text}."
-                found.append(Statement("Stacked against looped", env, capital(text)))
+        for series in (one for one in own if len(one.depths) > 1):
+            found.append(Statement("Thresholds", env, _verdicts(evidence, series)))
+        for one in evidence.agreements:
+            if one.env == env and one.found.ratio is not None:
+                found.append(Statement("Same effective depth?", env, f"{capital(name(one.metric))}, {one.text}."))
+        found += [Statement("Equal cost", env, text) for text in _matched(evidence, env)]
         maps = [one for one in evidence.maps if one.env == env and len(one.depths) > 1]
         found += [Statement("Goal difficulty", env, _difficulty(one)) for one in maps]
     for one in evidence.extrapolated:
@@ -73,11 +76,7 @@ def limits(evidence: Evidence) -> list[str]:
         return found
     for env in evidence.environments:
         found += _limits_of(evidence, env)
-    blocks = {group.block for group in evidence.groups}
-    if len(blocks) == 1:
-        other = "looped" if "stacked" in blocks else "stacked"
-        found.append(f"All agents are {next(iter(blocks))}: nothing is said of {other} ones.")
-    if "looped" in blocks and not evidence.extrapolated:
+    if any(group.block == "looped" for group in evidence.groups) and not evidence.extrapolated:
         found.append("Looped agents were not tested beyond their trained depths; `rl-depth extrapolate` does that.")
     if len({setup.hardware for setup in evidence.setups}) > 1:
         found.append("The runs were made on different hardware, so their training times do not compare.")
@@ -96,6 +95,11 @@ def _limits_of(evidence: Evidence, env: str) -> list[str]:
         found.append(f"{env}: a single seed at some depth has no interval, and cannot tell an effect from chance.")
     elif seeds < _ENOUGH_SEEDS:
         found.append(f"{env}: a 95% interval of {seeds} seeds is little more than their range, and covers less often.")
+    for axis in AXES:
+        missing = [m.text for m in evidence.matches if (m.env, m.axis) == (env, axis) and m.contrast is None]
+        if missing:
+            more = f"; and {len(missing) - _LISTED} more" if len(missing) > _LISTED else ""
+            found.append(f"{env}, equal {axis_label(axis)}: {'; '.join(missing[:_LISTED])}{more}.")
     steps = sorted({int(group.env_steps[-1]) for group in groups})
     if len(steps) > 1:
         found.append(f"{env}: agents trained for unequal numbers of steps, {steps[0]:,} to {steps[-1]:,}.")
@@ -117,9 +121,42 @@ def _capability(series: Series) -> str:
     return text + "."
 
 
-def _verdicts(evidence: Evidence, env: str, block: str) -> str:
-    own = [one for one in evidence.findings if (one.env, one.block) == (env, block)]
-    return capital(f"{block}: {'; '.join(f'{name(one.metric)}: {one.text}' for one in own)}.")
+def _verdicts(evidence: Evidence, series: Series) -> str:
+    """The verdict on the leading metric in full, and whether the others agree with it."""
+    own = {one.metric: one for one in evidence.findings if (one.env, one.block) == (series.env, series.block)}
+    lead = own.pop(series.metric)
+    text = f"{capital(series.block)}, {name(series.metric)}: {lead.text}"
+    others = [f"{name(metric)}: {_short(own[metric])}" for metric in evidence.metrics if metric in own]
+    return f"{text}. {capital('; '.join(others))}." if others else f"{text}."
+
+
+def _short(finding: Finding) -> str:
+    """``jump at 16`` or the verdict's word."""
+    jumps = [f"{'jump' if jump.effect > 0 else 'drop'} at {jump.depth}" for jump in finding.verdict.jumps]
+    return " and ".join(jumps) or finding.verdict.verdict
+
+
+def _matched(evidence: Evidence, env: str) -> list[str]:
+    """Looped less stacked by looped depth, a sentence per kind of cost."""
+    found = []
+    for axis in AXES:
+        pairs = [m for m in evidence.matches if (m.env, m.axis) == (env, axis) and m.contrast is not None]
+        if pairs:
+            parts = [_contrast(match) for match in pairs[:_LISTED]]
+            more = f"; {len(pairs) - _LISTED} more in the table" if len(pairs) > _LISTED else ""
+            what = f"at equal {axis_label(axis)}, looped less stacked {name(pairs[0].metric)}"
+            found.append(capital(f"{what}: {'; '.join(parts)}{more}."))
+    return found
+
+
+def _contrast(match: Match) -> str:
+    """``-0.05 [-0.1, 0.02] at looped depth 8 (better with probability 0.3 [0.1, 0.5])``."""
+    parts = []
+    for estimate, form in ((match.contrast.difference, "+.3g"), (match.contrast.improvement, ".2f")):
+        interval = f" [{estimate.low:{form}}, {estimate.high:{form}}]" if np.isfinite(estimate.low) else ""
+        parts.append(f"{estimate.value:{form}}{interval}")
+    partner = "" if match.stacked_depth == match.looped_depth else f" against stacked depth {match.stacked_depth}"
+    return f"{parts[0]} at looped depth {match.looped_depth}{partner} (better with probability {parts[1]})"
 
 
 def _difficulty(one: DifficultyMap) -> str:
@@ -142,7 +179,7 @@ def _critical(members: Sequence[CriticalDepth]) -> str:
 
 
 def _beyond(one: Extrapolated, metric: str) -> str:
-    means = one.capability[metric].mean(axis=0)
+    means = one.means[metric].value
     what, start = name(metric), f"{capital(one.label)}, trained to depth {one.trained}"
     if np.ptp(means) == 0:
         return f"{start}: {what} is {amount(metric, means[0])} at every test depth, so that nothing could be lost."
