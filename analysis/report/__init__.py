@@ -11,9 +11,9 @@ from typing import Any
 from rl_depth.runs import RunError
 
 from . import evidence as gathering
-from . import files, page, words
+from . import files, inventory, page, words
 
-__all__ = ["Report", "write"]
+__all__ = ["Report", "inventory", "write"]
 
 _PAGE = "index.html"
 
@@ -38,8 +38,8 @@ class Report:
 def write(paths: Sequence[Path], out: Path, metrics: Sequence[str] = (), seed: int = 0) -> Report:
     """Write ``index.html``, ``figures/`` and ``data/`` into a folder; nothing is trained or rendered.
 
-    All of it is made before any of it takes its place, the page last; what an earlier report had and this one has
-    not is removed.
+    All of it is made before any of it takes its place, the page last; what an earlier report had and this one lacks is
+    removed.
 
     Args:
       paths: run folders, or folders that hold some; videos and results of ``rl-depth extrapolate`` among them too.
@@ -51,9 +51,9 @@ def write(paths: Sequence[Path], out: Path, metrics: Sequence[str] = (), seed: i
       RunError: a path holds no run, or the folder cannot be written.
       ConfigError: no run has such a metric.
     """
+    found = gathering.read(paths, metrics, seed)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        found = gathering.read(paths, metrics, seed)
         with tempfile.TemporaryDirectory(prefix=".report-", dir=out) as folder:
             made = Path(folder)
             names = files.write(found, made)

@@ -109,7 +109,7 @@ def read(paths: Sequence[Path], metrics: Sequence[str] = (), seed: int = 0) -> E
         matches=tuple(matched(groups, chosen[0], seed=seed)) if groups else (),
         maps=tuple(judged.maps),
         extrapolated=tuple(extrapolated),
-        videos=tuple(inventory.videos(paths)),
+        videos=tuple(inventory.videos(paths, inventory.VIDEO_BYTES)),
         notes=(*judged.notes, *notes),
     )
 

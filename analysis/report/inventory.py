@@ -21,7 +21,8 @@ from rl_depth.runs import Run, RunError
 from ..aggregate import Estimate
 from ..extrapolation import BREAKDOWNS
 
-VIDEO_BYTES = 24_000_000  # of all videos of a page together; base64 makes a third more of it
+VIDEO_BYTES = 24_000_000
+"""Most that all videos of a page hold together; base64 makes a third more of it."""
 
 # Told in columns of their own, or of no bearing on results.
 _OWN_COLUMNS = ("env", "block", "depth", "seed", "seeds", "checkpoint_every", "keep_checkpoints")
@@ -228,7 +229,7 @@ def to_rows(facts: Sequence[RunFacts]) -> list[dict[str, Any]]:
 _KINDS = {".mp4": "video/mp4", ".gif": "image/gif"}
 
 
-def videos(roots: Iterable[Path], limit: int = VIDEO_BYTES) -> list[Video]:
+def videos(roots: Iterable[Path], limit: int) -> list[Video]:
     """Videos at or below folders, each once; a gif only where no mp4 of its name lies beside it.
 
     Args:
