@@ -61,14 +61,14 @@ def runs(fabricate, tmp_path_factory):
     (root / "looped" / "depth16" / "videos").mkdir()
     (root / "looped" / "depth16" / "videos" / "rollout.gif").write_bytes(GIF)
     (root / "extrapolate").mkdir()
-    (root / "extrapolate" / "extrapolation.json").write_text(json.dumps(tested()))
+    (root / "extrapolate" / "extrapolation.json").write_text(json.dumps(at_test_depths()))
     return root
 
 
 GIF = bytes.fromhex("47494638396101000100800000ffffff00000021f90401000000002c00000000010001000002024401003b")
 
 
-def tested(**changes):
+def at_test_depths(**changes):
     """What ``rl-depth extrapolate`` writes of one run: best at depth 16, worse at 32."""
     values = np.array([[0.5, 0.8, 0.4], [0.6, 0.9, 0.3]])
     table = {"values": values.tolist(), "mean": values.mean(0).tolist()}
@@ -166,7 +166,7 @@ def test_text_of_runs_stays_text(fabricate, tmp_path, browser):
     run.write_meta(meta)
     other = tmp_path / "runs" / "x"
     other.mkdir()
-    (other / "extrapolation.json").write_text(json.dumps(tested(label="</script><svg onload=alert(3)>", env=EVIL)))
+    (other / "extrapolation.json").write_text(json.dumps(at_test_depths(label="</script><svg onload=alert(3)>", env=EVIL)))
     (other / "<b>.gif").write_bytes(GIF)
     file = report.write([tmp_path / "runs"], tmp_path / "out").page
     shown = browser.open(file)
