@@ -44,11 +44,15 @@ class Comparison:
 
     @cached_property
     def deeper(self) -> dict[str, tuple[Group, Contrast]]:
-        """By environment and label, the shallowest group on the same line and the contrast with it."""
+        """By environment and label, the shallowest group on the same line and the contrast with it.
+
+        Groups that were trained for another number of steps, since one has not finished, are passed over.
+        """
         found = {}
         for line in arrange(self.groups):
             _, first = line.points[0]
-            for _, group in line.points[1:]:
+            as_far = [group for _, group in line.points[1:] if group.env_steps[-1] == first.env_steps[-1]]
+            for group in as_far:
                 pair = (group.final(self.metric), first.final(self.metric))
                 better = contrast(*pair, lower_is_better=mirage.lower_is_better(self.metric))
                 found.setdefault(_place(group), (first, better))

@@ -5,9 +5,9 @@ Axes: ``S`` seeds, ``N`` evaluations.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +16,10 @@ import numpy as np
 from rl_depth.config import Config, ConfigError
 from rl_depth.runs import Run, RunError, find_runs
 
+from .options import NETWORKS, Extras, depth_label, extras_of, majority, options
+
 # Final capability is the mean over this many last evaluations, since a single one is noisy.
 LAST = 3
-
-_NETWORKS = ("actor", "phi", "psi")
-_SHAPES = ("block", "depth", "width")
-
-# Options that change nothing about an agent: runs that differ in them belong together.
-_BOOKKEEPING = {"seed", "seeds", "checkpoint_every", "keep_checkpoints", "remat"}
-# What `Config.trunk` resolves; compared as resolved, so that an option given in two ways is one.
-_RESOLVED = {*_SHAPES, *(f"{owner}_{shape}" for owner in (*_NETWORKS, "critic") for shape in _SHAPES)}
-LOOP_ONLY = {
-    "train_recurrence",
-    "recurrence_draw",
-    "backprop_steps",
-    "progressive",
-    "injection",
-    "latent",
-    "step_conditioning",
-    "step_limit",
-}
-ARCHITECTURE = {*_RESOLVED, *LOOP_ONLY, "block_layers", "norm", "residual_scale", "collect_depth"}
-"""Options of the trunks; all others say how an agent is trained."""
 
 _PLACES = {"epoch", "env_steps", "grad_steps", "seed"}
 _SHOWN = 3  # places that a note names
@@ -57,6 +39,7 @@ class Group:
       levels: ``[S]``, entries per goal difficulty (``by_difficulty``) of the last ``LAST`` evaluations together.
       cost: parameters and operations, as ``meta.json`` holds them.
       device: kind of device of the last session; "" if not recorded.
+      finished: whether they were trained to the end, or diverged; otherwise no seed was.
       diverged: seeds that diverged.
       extras: option and value of what tells it from other groups of its environment, besides block and depth.
     """
@@ -70,18 +53,19 @@ class Group:
     levels: tuple[list[dict[str, Any]], ...]
     cost: dict[str, int]
     device: str
+    finished: bool
     diverged: tuple[int, ...]
-    extras: tuple[tuple[str, str], ...]
+    extras: Extras
 
     @property
     def block(self) -> str:
         """Block of the networks; of most of them where they differ."""
-        return _usual(self.config, "block")
+        return majority(self.config, "block")
 
     @property
     def depths(self) -> tuple[int, int, int]:
         """Depth of actor, phi and psi."""
-        return tuple(self.config.trunk(network).depth for network in _NETWORKS)
+        return tuple(self.config.trunk(network).depth for network in NETWORKS)
 
     @property
     def depth(self) -> int:
@@ -115,14 +99,6 @@ class Gathered:
 
     groups: tuple[Group, ...]
     notes: tuple[str, ...]
-
-
-def depth_label(depths: Sequence[int]) -> str:
-    """``depth 8``, or ``actor depth 4, critic depth 8``, or all three, for depths of actor, phi and psi."""
-    actor, phi, psi = depths
-    if phi != psi:
-        return f"actor depth {actor}, phi depth {phi}, psi depth {psi}"
-    return f"depth {actor}" if actor == phi else f"actor depth {actor}, critic depth {phi}"
 
 
 def collect(paths: Iterable[Path | str]) -> list[Run]:
@@ -166,13 +142,14 @@ def _gather(runs: Sequence[Run]) -> Gathered:
             config = run.config()
             agents = _read(run, config, notes)
         except (RunError, ConfigError) as error:
-            notes.left_out(str(error).removeprefix(f"{run.path}: "), str(run.path))
+            reason = str(error).removeprefix(f"{run.path}: ").removeprefix(f"{run.path}/")
+            notes.left_out(reason, str(run.path))
             continue
-        members[_identity(config)] += agents
+        members[tuple(options(config).values())] += agents
     chosen = {key: _choose(agents, notes) for key, agents in members.items() if agents}
     if not chosen:
         raise RunError(f"no run can be used; {'; '.join(notes.lines())}")
-    extras = _extras([agents[0].config for agents in chosen.values()])
+    extras = extras_of([agents[0].config for agents in chosen.values()])
     groups = [_group(agents, own) for agents, own in zip(chosen.values(), extras, strict=True)]
     for group in groups:
         for seed in group.diverged:
@@ -241,14 +218,14 @@ class _Agent:
 def _read(run: Run, config: Config, notes: _Notes) -> list[_Agent]:
     """The seeds of a run that can be used."""
     rows = run.metrics()
-    if not rows:
+    diverged = _json(run.status).get("diverged", {})
+    if not rows and not diverged:
         raise RunError("no evaluation yet")
     by_seed: dict[int, dict[int, dict[str, Any]]] = defaultdict(dict)
     for number, row in enumerate(rows, start=1):
         if not (isinstance(row, dict) and all(isinstance(row.get(name), int) for name in ("seed", "env_steps"))):
             raise RunError(f"metrics.jsonl, line {number} is no evaluation with seed and env_steps")
         by_seed[row["seed"]][row["env_steps"]] = row
-    diverged = _json(run.status).get("diverged", {})
     for seed in (seed for seed in map(int, diverged) if seed not in by_seed):
         notes.left_out("diverged before the first evaluation", f"{run.path}, seed {seed}")
     timing = _seconds(run, config)
@@ -293,7 +270,7 @@ def _choose(agents: Sequence[_Agent], notes: _Notes) -> list[_Agent]:
     return finished or found
 
 
-def _group(agents: Sequence[_Agent], extras: tuple[str, ...]) -> Group:
+def _group(agents: Sequence[_Agent], extras: Extras) -> Group:
     steps = _common_steps(agents)
     at = [[agent.at(step) for step in steps] for agent in agents]
     rows = [[agent.rows[s] for s in own] for agent, own in zip(agents, at, strict=True)]
@@ -312,6 +289,7 @@ def _group(agents: Sequence[_Agent], extras: tuple[str, ...]) -> Group:
         levels=tuple([level for row in own[-LAST:] for level in row.get("by_difficulty", [])] for own in rows),
         cost=meta.get("cost", {}),
         device=str((session.get("device") or {}).get("kind", "")),
+        finished=all(agent.finished for agent in agents),
         diverged=tuple(agent.seed for agent in agents if agent.diverged),
         extras=extras,
     )
@@ -343,62 +321,3 @@ def _json(read: Callable[[], Any]) -> dict[str, Any]:
     except RunError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def options(config: Config) -> dict[str, Any]:
-    """What makes an agent, networks resolved: ``actor depth`` and so on instead of what they inherit from."""
-    names = [field.name for field in fields(Config) if field.name not in _BOOKKEEPING | _RESOLVED]
-    found = {name: getattr(config, name) for name in names}
-    for network in _NETWORKS:
-        trunk = config.trunk(network)
-        found |= {f"{network} {shape}": getattr(trunk, shape) for shape in _SHAPES}
-    return found
-
-
-def _counts(config: Config) -> bool:
-    """Whether options of loops mean anything: a network is looped, or draws how many of its blocks it applies."""
-    return config.train_recurrence is not None or any(config.trunk(n).block == "looped" for n in _NETWORKS)
-
-
-def _identity(config: Config) -> tuple[Any, ...]:
-    return tuple(options(config).values())
-
-
-def _usual(config: Config, shape: str) -> Any:
-    """Block or width that most of the networks have."""
-    return Counter(getattr(config.trunk(network), shape) for network in _NETWORKS).most_common(1)[0][0]
-
-
-Extras = tuple[tuple[str, str], ...]
-
-
-def _extras(configs: Sequence[Config]) -> list[Extras]:
-    """Per configuration, option and value of what differs within its environment besides block and depth."""
-    every = [options(config) for config in configs]
-    found = []
-    for config, own in zip(configs, every, strict=True):
-        near = [other for other, its in zip(every, configs, strict=True) if its.env == config.env]
-        loops = [o for o, its in zip(every, configs, strict=True) if its.env == config.env and _counts(its)]
-        parts = _shape_extras(config, near)
-        for name, value in own.items():
-            if " " in name or value is None or (name in LOOP_ONLY and not _counts(config)):
-                continue
-            if any(other[name] != value for other in (loops if name in LOOP_ONLY else near)):
-                parts.append((name.replace("_", " "), str(value)))
-        found.append(tuple(parts))
-    return found
-
-
-def _shape_extras(config: Config, near: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Width, and blocks and widths of single networks that differ from most, where they differ between groups."""
-    parts = []
-    for shape in ("block", "width"):
-        if len({tuple(other[f"{network} {shape}"] for network in _NETWORKS) for other in near}) == 1:
-            continue
-        usual = _usual(config, shape)
-        own = {network: getattr(config.trunk(network), shape) for network in _NETWORKS}
-        if own["phi"] == own["psi"]:
-            own = {"actor": own["actor"], "critic": own["phi"]}
-        parts += [("width", str(usual))] if shape == "width" else []
-        parts += [(f"{network} {shape}", str(value)) for network, value in own.items() if value != usual]
-    return parts

@@ -18,7 +18,8 @@ from rl_depth.config import Config
 
 from . import mirage
 from .aggregate import Contrast, contrast
-from .groups import ARCHITECTURE, LAST, LOOP_ONLY, Group, options
+from .groups import LAST, Group
+from .options import ARCHITECTURE, LOOP_ONLY, NETWORKS, options
 
 AXES = ("depth", "parameters", "flops_per_update", "train_seconds")
 
@@ -91,7 +92,7 @@ def matched(groups: Sequence[Group], metric: str, *, seed: int = 0) -> list[Matc
 
 
 def _blocks(group: Group) -> set[str]:
-    return {group.config.trunk(network).block for network in ("actor", "phi", "psi")}
+    return {group.config.trunk(network).block for network in NETWORKS}
 
 
 def _match(loop: Group, stacks: Sequence[Group], metric: str, axis: str, seed: int) -> Match:
@@ -123,7 +124,10 @@ def _partner(loop: Group, stacks: Sequence[Group], axis: str) -> Group:
     if not same:
         least = min((_differing(_training(group.config), _training(loop.config)) for group in near), key=len)
         raise LookupError(f"no stacked run with the same {', '.join(least)}")
-    if axis in ("depth", "train_seconds"):
+    if axis == "train_seconds":
+        return _of_equal_shape(loop, same)
+    same = _as_far(loop, same)
+    if axis == "depth":
         return _of_equal_shape(loop, same)
     cost = _cost(loop, axis)
     known = [group for group in same if _cost(group, axis)]
@@ -139,6 +143,15 @@ def _partner(loop: Group, stacks: Sequence[Group], axis: str) -> Group:
     return best
 
 
+def _as_far(loop: Group, stacks: Sequence[Group]) -> list[Group]:
+    """Those trained for as many steps: one of both may not have finished."""
+    found = [group for group in stacks if group.env_steps[-1] == loop.env_steps[-1]]
+    if not found:
+        steps = ", ".join(f"{step:,}" for step in sorted({int(group.env_steps[-1]) for group in stacks}))
+        raise LookupError(f"trained for {loop.env_steps[-1]:,} steps so far, stacked runs for {steps}")
+    return found
+
+
 def _of_equal_shape(loop: Group, stacks: Sequence[Group]) -> Group:
     deep = [group for group in stacks if group.depths == loop.depths]
     if not deep:
@@ -151,7 +164,7 @@ def _of_equal_shape(loop: Group, stacks: Sequence[Group]) -> Group:
 
 
 def _widths(group: Group) -> list[int]:
-    return [group.config.trunk(network).width for network in ("actor", "phi", "psi")]
+    return [group.config.trunk(network).width for network in NETWORKS]
 
 
 def _training(config: Config) -> dict[str, Any]:

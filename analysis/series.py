@@ -91,7 +91,9 @@ def from_groups(gathered: grouping.Gathered, metrics: Sequence[str] = ()) -> Loa
     if not wanted:
         raise ConfigError(f"--metrics: name some; the runs have {', '.join(sorted(known))}")
     notes, rows = list(gathered.notes), []
-    for line in arrange(gathered.groups):
+    groups, unfinished = _finished(gathered.groups)
+    notes += unfinished
+    for line in arrange(groups):
         notes += [line.note] if line.note else []
         for metric in wanted:
             lacking = [str(depth) for depth, group in line.points if metric not in group.curves]
@@ -101,7 +103,22 @@ def from_groups(gathered: grouping.Gathered, metrics: Sequence[str] = ()) -> Loa
                 if metric in group.curves:
                     for seed, value in zip(group.seeds, group.final(metric), strict=True):
                         rows.append((line.env, line.block, depth, str(seed), metric, float(value)))
-    return Loaded(table.from_rows(rows), gathered.groups, tuple(notes))
+    return Loaded(table.from_rows(rows), tuple(groups), tuple(notes))
+
+
+def _finished(groups: Sequence[Group]) -> tuple[list[Group], list[str]]:
+    """Groups that finished, per environment, or all if none did; deep agents often finish last, and would look bad."""
+    found, notes = [], []
+    for env in dict.fromkeys(group.config.env for group in groups):
+        own = [group for group in groups if group.config.env == env]
+        done = [group for group in own if group.finished]
+        found += done or own
+        early = [group.label for group in own if done and not group.finished]
+        if early:
+            notes.append(f"left out of the verdicts, not finished as other depths are: {env}, {'; '.join(early)}")
+        elif not done and len({int(group.env_steps[-1]) for group in own}) > 1:
+            notes.append(f"depths were not trained for equally many steps yet, which may look like an effect: {env}")
+    return found, notes
 
 
 def _check(metrics: Sequence[str], known: set[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from .difficulty import DifficultyMap
 from .locations import Agreement, agreements
 from .mirage import Finding
 from .table import Series
+from .thresholds import LEAST_DEPTHS, LEAST_SEEDS
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,26 @@ def judge(inputs: Sequence[Path], metrics: Sequence[str] = (), *, seed: int = 0)
       ConfigError: nothing has such a metric.
     """
     loaded = series.read(inputs, metrics)
-    findings = mirage.judge(loaded.series, seed=seed)
-    order = [(one.env, one.block, one.metric) for one in loaded.series]
+    notes = list(loaded.notes)
+    judged = [_replicated(one, notes) for one in loaded.series]
+    findings = mirage.judge(judged, seed=seed)
+    order = [(one.env, one.block, one.metric) for one in judged]
     findings.sort(key=lambda finding: order.index((finding.env, finding.block, finding.metric)))
-    maps = _maps(loaded, [*(metrics or series.DEFAULT_METRICS)]) if loaded.groups else []
-    notes = (*loaded.notes, *_missing(loaded.series))
-    return Verdicts(loaded.series, findings, agreements(findings, loaded.series, seed), maps, notes)
+    maps = _maps(loaded, metrics or series.DEFAULT_METRICS) if loaded.groups else []
+    notes += _missing(judged)
+    return Verdicts(judged, findings, agreements(findings, judged, seed), maps, tuple(notes))
+
+
+def _replicated(one: Series, notes: list[str]) -> Series:
+    """A series without the depths of a single seed, if those of several suffice for a verdict."""
+    kept = [i for i, values in enumerate(one.values) if len(values) >= LEAST_SEEDS]
+    if len(kept) == len(one.values) or len(kept) < LEAST_DEPTHS:
+        return one
+    single = ", ".join(str(depth) for i, depth in enumerate(one.depths) if i not in kept)
+    note = f"left out of the verdicts, a single seed: {one.env}, {one.block}, depth {single}"
+    notes += [note] if note not in notes else []
+    values, seeds = (tuple(part[i] for i in kept) for part in (one.values, one.seeds))
+    return replace(one, depths=one.depths[kept], values=values, seeds=seeds)
 
 
 def _maps(loaded: series.Loaded, metrics: Sequence[str]) -> list[DifficultyMap]:
