@@ -5,11 +5,16 @@ Axes: ``S`` seeds, ``D`` test depths, ``R`` block applications.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from . import aggregate
+
+if TYPE_CHECKING:
+    from rl_depth.extrapolating import Findings
 
 _DRAWS = 2000
 _NOISE = 2.0  # standard errors
@@ -30,17 +35,23 @@ class Extrapolation:
 
     Attributes:
       best_depth: test depth of the best mean capability.
+      best: that capability.
+      noise: how far below it still counts as within noise; 0 for a single seed.
       reach: largest test depth within noise of it.
-      ratio: ``reach`` over the largest trained depth.
+      ratio: ``reach`` over the largest trained depth; a lower bound if ``breakdown`` is "holds".
       low, high: 95% bootstrap interval of the ratio over seeds; None for a single seed.
+      breaks_at: the test depth after ``reach``, None if there is none.
       breakdown: a key of ``BREAKDOWNS``.
     """
 
     best_depth: int
+    best: float
+    noise: float
     reach: int
     ratio: float
     low: float | None
     high: float | None
+    breaks_at: int | None
     breakdown: str
 
     def to_json(self) -> dict[str, Any]:
@@ -75,30 +86,85 @@ def extrapolation(
     depths, values = np.asarray(depths), np.asarray(values, float)
     if values.ndim != 2 or values.shape[1] != len(depths) or not len(values):
         raise ValueError(f"values have shape {list(values.shape)}, expected [seeds, {len(depths)}]")
-    values = values if higher_is_better else -values
-    best, reach = _reach(values)
+    scores = values if higher_is_better else -values
+    error = _standard_error(scores)
+    best, reach = _reach(scores, error)
     low = high = None
     if len(values) > 1:
         generator = np.random.default_rng(seed)
         draws = generator.integers(len(values), size=(_DRAWS, len(values)))
-        error = _standard_error(values)
-        ratios = [depths[_reach(values[draw], error)[1]] / trained for draw in draws]
+        ratios = [depths[_reach(scores[draw], error)[1]] / trained for draw in draws]
         low, high = (float(q) for q in np.quantile(ratios, (0.025, 0.975)))
     holds = reach == len(depths) - 1
     return Extrapolation(
         best_depth=int(depths[best]),
+        best=float(values.mean(axis=0)[best]),
+        noise=_NOISE * error,
         reach=int(depths[reach]),
         ratio=float(depths[reach] / trained),
         low=low,
         high=high,
+        breaks_at=None if holds else int(depths[reach + 1]),
         breakdown="holds" if holds else _breakdown(latents, trained // block_layers),
     )
 
 
-def _reach(values: np.ndarray, error: float | None = None) -> tuple[int, int]:
+def judge(found: Findings, seed: int = 0) -> dict[str, Extrapolation]:
+    """What a run shows in each of its capabilities."""
+    return {
+        metric: extrapolation(
+            found.depths,
+            values,
+            found.trained,
+            found.latents,
+            found.config.block_layers,
+            higher_is_better=not metric.startswith("dist"),
+            seed=seed,
+        )
+        for metric, values in found.capability.items()
+    }
+
+
+def report(found: Sequence[Findings], verdicts: Sequence[Mapping[str, Extrapolation]], seed: int = 0) -> list[Any]:
+    """Everything as plain types, a row per run: values of all seeds, their means with 95% intervals, verdicts."""
+    rows = []
+    for one, own in zip(found, verdicts, strict=True):
+        first = one.config.seed
+        row: dict[str, Any] = {
+            "run": str(one.path),
+            "label": one.label,
+            "env": one.config.env,
+            "env_options": one.config.env_options,
+            "seeds": list(range(first, first + one.config.seeds)),
+            "trained_depth": one.trained,
+            "depths": one.depths.tolist(),
+        }
+        for part in ("capability", "critic", "latents"):
+            row[part] = {name: summary(values, seed) for name, values in getattr(one, part).items()}
+        rows.append(row | {"verdicts": {metric: verdict.to_json() for metric, verdict in own.items()}})
+    return rows
+
+
+def summary(values: np.ndarray, seed: int = 0) -> dict[str, Any]:
+    """``[S, N]`` as plain types: all values, their mean over seeds, and its 95% bootstrap interval."""
+    found = aggregate.mean_interval(values, seed=seed)
+    return {
+        "values": _plain(values),
+        "mean": _plain(found.value),
+        "low": _plain(found.low) if len(values) > 1 else None,
+        "high": _plain(found.high) if len(values) > 1 else None,
+    }
+
+
+def _plain(array: np.ndarray) -> Any:
+    # JSON has no NaN: an angle that does not exist, or a latent that ran away. Six digits are what float32 holds.
+    rounded = np.vectorize(lambda value: float(f"{value:.6g}"), otypes=[object])(array)
+    return np.where(np.isfinite(array), rounded, None).tolist()
+
+
+def _reach(values: np.ndarray, error: float) -> tuple[int, int]:
     """Places of the best mean and of the last one within noise of it."""
     means = values.mean(axis=0)
-    error = _standard_error(values) if error is None else error
     return int(means.argmax()), int(np.flatnonzero(means >= means.max() - _NOISE * error).max())
 
 

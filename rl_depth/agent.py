@@ -146,6 +146,9 @@ class Agent:
         self, params: dict[str, Any], state: jax.Array, goal: jax.Array, halt: Halt, key: jax.Array | None = None
     ) -> tuple[jax.Array, jax.Array]:
         """`act` with a depth that ``halt`` chooses for each of ``state [B, X]``; also returns the depths ``[B]``."""
+        if halt.rule == "budget":
+            depth = jnp.int32(halt.max_depth)
+            return self.act(params, state, goal, key, depth), jnp.broadcast_to(depth, state.shape[:1])
         measures = {"fixed-point": latent_change, "second-order": step_change, "action-change": _action_change}
         inputs = jnp.concatenate([state, goal], axis=-1)
         outputs, depth = self.actor.apply(

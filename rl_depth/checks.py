@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import envs
 
 if TYPE_CHECKING:
     from .config import Config, TrunkConfig
+    from .specs import Halt
 
 NETWORKS = ("actor", "phi", "psi")
 
@@ -34,6 +36,15 @@ def check_depth(trunk: TrunkConfig, depth: int) -> int:
             f"depth {depth}: this actor is stacked and has {trunk.depth} layers; only a looped one goes deeper"
         )
     return depth
+
+
+def check_halt(trunk: TrunkConfig, halt: Halt) -> Halt:
+    """Return a halting rule, or raise ``ValueError`` naming the bound that it must have.
+
+    A stacked trunk stops at its own depth at the latest, so that only a budget may not lie beyond.
+    """
+    check_depth(trunk if halt.rule == "budget" else replace(trunk, block="looped"), halt.max_depth)
+    return halt
 
 
 def option_name(field: str) -> str:

@@ -351,9 +351,12 @@ def preset_source(path: Path) -> Toml:
     """Where cyclopts reads options from that no flag gave.
 
     Raises:
-      ConfigError: the file cannot be read, is not TOML, or has a key that is no option.
+      ConfigError: the file cannot be read, is not TOML, is a sweep, or has a key that is no option.
     """
-    check_keys(path, read_toml(path))
+    table = read_toml(path)
+    if "grid" in table:
+        raise ConfigError(f"{path}: is a sweep, for it has a [grid]; train its cells with `rl-depth sweep {path}`")
+    check_keys(path, table)
     return Toml(path, must_exist=True, search_parents=False, use_commands_as_keys=False)
 
 

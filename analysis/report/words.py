@@ -60,7 +60,7 @@ def findings(evidence: Evidence) -> list[Statement]:
             found.append(Statement("Thresholds", env, _verdicts(evidence, series)))
         for one in evidence.agreements:
             if one.env == env and one.found.ratio is not None:
-                found.append(Statement("Same effective depth?", env, f"{capital(name(one.metric))}, {one.text}."))
+                found.append(Statement("Effective depth", env, f"{capital(name(one.metric))}, {one.text}."))
         found += [Statement("Equal cost", env, text) for text in _matched(evidence, env)]
         maps = [one for one in evidence.maps if one.env == env and len(one.depths) > 1]
         found += [Statement("Goal difficulty", env, _difficulty(one)) for one in maps]
@@ -137,26 +137,42 @@ def _short(finding: Finding) -> str:
 
 
 def _matched(evidence: Evidence, env: str) -> list[str]:
-    """Looped less stacked by looped depth, a sentence per kind of cost."""
+    """Where looped agents are better or worse than stacked ones, a sentence per kind of cost."""
     found = []
     for axis in AXES:
         pairs = [m for m in evidence.matches if (m.env, m.axis) == (env, axis) and m.contrast is not None]
+        sorted_pairs: dict[str, list[Match]] = {}
+        for match in pairs:
+            sorted_pairs.setdefault(_outcome(match), []).append(match)
         if pairs:
-            parts = [_contrast(match) for match in pairs[:_LISTED]]
-            more = f"; {len(pairs) - _LISTED} more in the table" if len(pairs) > _LISTED else ""
-            what = f"at equal {axis_label(axis)}, looped less stacked {name(pairs[0].metric)}"
-            found.append(capital(f"{what}: {'; '.join(parts)}{more}."))
+            parts = [_outcomes(word, own) for word, own in sorted(sorted_pairs.items())]
+            what = f"at equal {axis_label(axis)}, {name(pairs[0].metric)} of looped agents is"
+            found.append(capital(f"{what} {'; '.join(parts)}."))
     return found
 
 
-def _contrast(match: Match) -> str:
-    """``-0.05 [-0.1, 0.02] at looped depth 8 (better with probability 0.3 [0.1, 0.5])``."""
+def _outcome(match: Match) -> str:
+    """What the interval of the difference says."""
+    gap = match.contrast.difference
+    if not np.isfinite(gap.low):
+        return "without an interval"
+    if gap.low <= 0 <= gap.high:
+        return "not told apart from stacked ones"
+    return "better" if mirage.improves(match.metric, float(gap.value)) else "worse"
+
+
+def _outcomes(word: str, own: Sequence[Match]) -> str:
+    """``worse at looped depths 16 and 32, most at 32: -0.32 [-0.37, -0.27], better with probability 0 [0, 0]``."""
+    most = max(own, key=lambda match: abs(float(match.contrast.difference.value)))
+    depths = listed(str(depth) for depth in sorted({match.looped_depth for match in own}))
     parts = []
-    for estimate, form in ((match.contrast.difference, "+.3g"), (match.contrast.improvement, ".2f")):
+    for estimate, form in ((most.contrast.difference, "+.3g"), (most.contrast.improvement, ".2g")):
         interval = f" [{estimate.low:{form}}, {estimate.high:{form}}]" if np.isfinite(estimate.low) else ""
         parts.append(f"{estimate.value:{form}}{interval}")
-    partner = "" if match.stacked_depth == match.looped_depth else f" against stacked depth {match.stacked_depth}"
-    return f"{parts[0]} at looped depth {match.looped_depth}{partner} (better with probability {parts[1]})"
+    where = f"{word} at looped depth{'s' if ' ' in depths else ''} {depths}"
+    partner = "" if most.stacked_depth == most.looped_depth else f" against stacked depth {most.stacked_depth}"
+    at = f", most at {most.looped_depth}" if " " in depths else ""
+    return f"{where}{at}{partner}: {parts[0]}, better with probability {parts[1]}"
 
 
 def _difficulty(one: DifficultyMap) -> str:

@@ -20,7 +20,8 @@ def test_a_plateau_that_ends_is_found_with_its_ratio():
     found = extrapolation(DEPTHS, curve([0.2, 0.9, 0.9, 0.9, 0.9, 0.3, 0.1]), 16, MOVING, 4)
     assert (found.reach, found.ratio) == (64, 4.0)
     assert found.low <= 4.0 <= found.high
-    assert found.breakdown == "drifts"
+    assert (found.breakdown, found.breaks_at) == ("drifts", 128)
+    assert found.best == pytest.approx(0.9, abs=0.1) and 0 < found.noise < 0.1
 
 
 def test_seeds_that_differ_as_a_whole_are_no_noise_between_depths():
@@ -29,7 +30,8 @@ def test_seeds_that_differ_as_a_whole_are_no_noise_between_depths():
 
 
 def test_holding_to_the_end_and_the_ways_to_break():
-    assert extrapolation(DEPTHS, curve([0.9] * 7), 16, MOVING, 4).breakdown == "holds"
+    found = extrapolation(DEPTHS, curve([0.9] * 7), 16, MOVING, 4)
+    assert (found.breakdown, found.breaks_at) == ("holds", None)
     falling = curve([0.9, 0.9, 0.9, 0.5, 0.2, 0.1, 0.1])
     for latents, name in ((STILL, "freezes"), (MOVING, "drifts"), (GROWING, "diverges")):
         assert extrapolation(DEPTHS, falling, 16, latents, 4).breakdown == name
@@ -39,7 +41,9 @@ def test_holding_to_the_end_and_the_ways_to_break():
 
 def test_distances_are_better_when_small():
     values = curve([5.0, 1.0, 1.0, 1.0, 3.0, 4.0, 5.0])
-    assert extrapolation(DEPTHS, values, 16, MOVING, 4, higher_is_better=False).reach == 32
+    found = extrapolation(DEPTHS, values, 16, MOVING, 4, higher_is_better=False)
+    assert found.reach == 32
+    assert found.best == pytest.approx(1.0, abs=0.1)
 
 
 def test_one_seed_has_no_interval_and_bad_shapes_are_refused():
