@@ -79,7 +79,7 @@ def _learning_line(group: Group, metric: str, depths: Sequence[int]) -> Chart:
         "shade": shade,
         "low": _numbers(curves.min(axis=0)) if several else None,
         "high": _numbers(curves.max(axis=0)) if several else None,
-        "note": f"{len(curves)} seed{'s' if several else ''}",
+        "note": f"{len(curves)} seed{'s' if several else ''}{'' if group.finished else ', not finished'}",
     }
 
 

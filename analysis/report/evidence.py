@@ -75,7 +75,7 @@ class Evidence:
     def of(self, env: str, metric: str) -> list[Series]:
         """The series of one environment and metric, stacked ones first."""
         own = [one for one in self.series if (one.env, one.metric) == (env, metric)]
-        return sorted(own, key=lambda one: (not one.block.startswith("stacked"), one.block))
+        return sorted(own, key=lambda one: _stacked_first(one.block))
 
 
 def read(paths: Sequence[Path], metrics: Sequence[str] = (), seed: int = 0) -> Evidence:
@@ -98,20 +98,28 @@ def read(paths: Sequence[Path], metrics: Sequence[str] = (), seed: int = 0) -> E
     chosen = tuple(metrics) or tuple(m for m in DEFAULT_METRICS if any(one.metric == m for one in judged.series))
     extrapolated, notes = inventory.extrapolated(paths)
     facts = inventory.describe(runs, chosen)
+
+    def order(one: Finding | Agreement) -> int:
+        return chosen.index(one.metric)
+
     return Evidence(
         metrics=chosen,
         runs=tuple(facts),
         setups=tuple(inventory.setups(facts)),
-        groups=groups,
+        groups=tuple(sorted(groups, key=lambda group: (group.config.env, *_stacked_first(group.variant)))),
         series=tuple(judged.series),
-        findings=tuple(judged.findings),
-        agreements=tuple(judged.agreements),
+        findings=tuple(sorted(judged.findings, key=lambda one: (one.env, *_stacked_first(one.block), order(one)))),
+        agreements=tuple(sorted(judged.agreements, key=lambda one: (one.env, *_stacked_first(one.looped), order(one)))),
         matches=tuple(matched(groups, chosen[0], seed=seed)) if groups else (),
-        maps=tuple(judged.maps),
+        maps=tuple(sorted(judged.maps, key=lambda one: (one.env, *_stacked_first(one.block)))),
         extrapolated=tuple(extrapolated),
         videos=tuple(inventory.videos(paths, inventory.VIDEO_BYTES)),
         notes=(*judged.notes, *notes),
     )
+
+
+def _stacked_first(block: str) -> tuple[bool, str]:
+    return not block.startswith("stacked"), block
 
 
 def _by_number(path: Path) -> list[tuple[str, int]]:

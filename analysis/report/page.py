@@ -189,11 +189,10 @@ def _switches(made: Sequence[Chart], *, choose_metric: bool) -> Child:
         parts.append(element("label", element("span", "metric "), element("select", options, data_metric=True)))
     for key, values in keys.items():
         if len(values) > 1:
-            ordered = sorted(values, key=lambda v: (int(v) if v.isdecimal() else 0, v))
             parts.append(element("span", key))
             parts += [
                 element("button", value, type="button", aria_pressed="true", data_key=key, data_value=value)
-                for value in ordered
+                for value in sorted(values, key=lambda value: int(value) if value.isdecimal() else 0)
             ]
     return element("div", parts, class_="switches", role="group", aria_label="What to show") if parts else None
 
@@ -201,7 +200,8 @@ def _switches(made: Sequence[Chart], *, choose_metric: bool) -> Child:
 def _judged(evidence: Evidence) -> list[Child]:
     """Verdicts in words, and the numbers behind the charts over depth."""
     verdicts = [[one.env, one.block, words.name(one.metric), one.text] for one in evidence.findings]
-    places = [[one.env, one.looped, words.name(one.metric), one.text] for one in evidence.agreements]
+    told = [one for one in evidence.agreements if one.found.ratio is not None]
+    places = [[one.env, one.looped, words.name(one.metric), one.text] for one in told]
     names = ["environment", "block", "metric", "finding"]
     found: list[Child] = [_table("Does capability jump?", names, verdicts)]
     if places:

@@ -16,12 +16,12 @@ from ..locations import CriticalDepth
 from ..matched import AXES, Match, axis_label
 from ..mirage import Finding
 from ..table import Series
+from ..thresholds import LEAST_DEPTHS
 from .evidence import Evidence, Level, levels
 from .inventory import Extrapolated
 
 _UNIT = re.compile(r" \((steps|m|nats)\)$")
-_LISTED = 4  # pairs of agents in a sentence
-_ENOUGH_DEPTHS = 4  # to judge a threshold
+_LISTED = 4  # reasons that a sentence names
 _ENOUGH_SEEDS = 5  # for a percentile interval to be near its name
 
 
@@ -87,14 +87,18 @@ def _limits_of(evidence: Evidence, env: str) -> list[str]:
     found = []
     groups = [group for group in evidence.groups if group.config.env == env]
     depths = {len(one.depths) for one in evidence.of(env, evidence.metrics[0])}
-    if depths and max(depths) < _ENOUGH_DEPTHS:
+    if depths and max(depths) < LEAST_DEPTHS:
         many = f"{max(depths)} depth{'s' if max(depths) > 1 else ''}"
-        found.append(f"{env}: {many} at most in a series; a threshold needs {_ENOUGH_DEPTHS} or more to be judged.")
+        found.append(f"{env}: {many} at most in a series; a threshold needs {LEAST_DEPTHS} or more to be judged.")
     seeds = min(len(group.seeds) for group in groups)
     if seeds == 1:
         found.append(f"{env}: a single seed at some depth has no interval, and cannot tell an effect from chance.")
     elif seeds < _ENOUGH_SEEDS:
         found.append(f"{env}: a 95% interval of {seeds} seeds is little more than their range, and covers less often.")
+    agreements = [one for one in evidence.agreements if one.env == env]
+    if agreements and all(one.found.ratio is None for one in agreements):
+        text = "no looped series has a threshold or a rise to compare with one of stacked agents"
+        found.append(f"{env}: {text}.")
     for axis in AXES:
         missing = [m.text for m in evidence.matches if (m.env, m.axis) == (env, axis) and m.contrast is None]
         if missing:
