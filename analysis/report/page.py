@@ -87,7 +87,9 @@ def _sections(evidence: Evidence, drawn: list[Chart], files: Sequence[str]) -> I
         yield "matched", "Equal cost", [_about(about), _charts(charts.matched(evidence), drawn), _matches(evidence)]
     learning = charts.learning(evidence)
     if learning:
-        about = "Evaluations while training: medians over seeds, and their range as a band. Darker is deeper."
+        about = (
+            "Evaluations while training: medians over seeds, and their range as a band. Stronger colours are deeper."
+        )
         yield "learning", "Learning curves", [_about(about), _charts(learning, drawn, wide=True)]
     maps = charts.maps(evidence)
     if maps:

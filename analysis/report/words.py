@@ -65,7 +65,7 @@ def findings(evidence: Evidence) -> list[Statement]:
         maps = [one for one in evidence.maps if one.env == env and len(one.depths) > 1]
         found += [Statement("Goal difficulty", env, _difficulty(one)) for one in maps]
     for one in evidence.extrapolated:
-        found += [Statement("Beyond the trained depth", one.env, _beyond(one, metric)) for metric in one.capability]
+        found.append(Statement("Beyond the trained depth", one.env, _beyond(one)))
     return found
 
 
@@ -169,11 +169,13 @@ def _outcomes(word: str, own: Sequence[Match]) -> str:
     """``worse at looped depths 16 and 32, most at 32: -0.32 [-0.37, -0.27], better with probability 0 [0, 0]``."""
     most = max(own, key=lambda match: abs(float(match.contrast.difference.value)))
     depths = listed(str(depth) for depth in sorted({match.looped_depth for match in own}))
-    parts = []
-    for estimate, form in ((most.contrast.difference, "+.3g"), (most.contrast.improvement, ".2g")):
-        interval = f" [{estimate.low:{form}}, {estimate.high:{form}}]" if np.isfinite(estimate.low) else ""
-        parts.append(f"{estimate.value:{form}}{interval}")
     where = f"{word} at looped depth{'s' if ' ' in depths else ''} {depths}"
+    if most.contrast.difference.value == 0:
+        return f"{where}, where their means are equal"
+    parts = []
+    for estimate in (most.contrast.difference, most.contrast.improvement):
+        interval = f" [{estimate.low:.3g}, {estimate.high:.3g}]" if np.isfinite(estimate.low) else ""
+        parts.append(f"{estimate.value:.3g}{interval}")
     partner = "" if most.stacked_depth == most.looped_depth else f" against stacked depth {most.stacked_depth}"
     at = f", most at {most.looped_depth}" if " " in depths else ""
     return f"{where}{at}{partner}: {parts[0]}, better with probability {parts[1]}"
@@ -198,11 +200,14 @@ def _critical(members: Sequence[CriticalDepth]) -> str:
     return f"{members[0].depth} [{low}, {high}]"
 
 
-def _beyond(one: Extrapolated, metric: str) -> str:
+def _beyond(one: Extrapolated) -> str:
+    """The first capability that the test depth changes."""
+    changing = [metric for metric in one.capability if np.ptp(one.means[metric].value) > 0]
+    metric = next(iter(changing or one.capability))
     means = one.means[metric].value
     what, start = name(metric), f"{capital(one.label)}, trained to depth {one.trained}"
-    if np.ptp(means) == 0:
-        return f"{start}: {what} is {amount(metric, means[0])} at every test depth, so that nothing could be lost."
+    if not changing:
+        return f"{start}: {what} is {amount(metric, means[0])} at every test depth, so nothing could be lost."
     verdict = one.verdicts[metric]
     best = amount(metric, means[one.depths.tolist().index(verdict["best_depth"])])
     holds = verdict["breakdown"] == "holds"
