@@ -183,7 +183,8 @@ def fitting(
         excess = len(console.render_lines(result, pad=False)) - console.height + 1
         if excess <= 0 or len(shown) == 1:
             return result
-        out |= {id(view) for view in dispensable[len(out) : len(out) + min(excess, len(shown) - 1)]}
+        fewer = max(1, excess // 3)  # a row may be several lines high
+        out |= {id(view) for view in dispensable[len(out) : min(len(out) + fewer, len(views) - 1)]}
 
 
 class Display:
