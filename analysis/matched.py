@@ -131,12 +131,9 @@ def _partner(loop: Group, stacks: Sequence[Group], axis: str) -> Group:
     if not cost or not known:
         raise LookupError(f"{axis_label(axis)} not recorded in meta.json")
     best = min(known, key=lambda g: (_ratio(_cost(g, axis), cost), _strangeness(g, loop), abs(g.depth - loop.depth)))
-    ratio = _ratio(_cost(best, axis), cost)
-    if ratio > TOLERANCE:
-        more = "more" if _cost(best, axis) > cost else "less"
-        raise LookupError(
-            f"no stacked run of {_UNITS[axis][1].format(cost)}; {best.label} has {ratio:.2g} times {more}"
-        )
+    if _ratio(_cost(best, axis), cost) > TOLERANCE:
+        wanted, share = _UNITS[axis][1].format(cost), _cost(best, axis) / cost
+        raise LookupError(f"no stacked run of {wanted}; {best.label} has {share:.2g} times that")
     return best
 
 

@@ -18,7 +18,7 @@ CURVES = {
 }
 
 
-def write_table(file, curves, metric="success_any", seeds=5, deviation=0.06, depths=DEPTHS):
+def write_table(file, curves, *, metric="success_any", seeds=5, deviation=0.06, depths=DEPTHS):
     """``curves``: (env, block) to a curve of the metric; distance goes the other way."""
     with file.open("w", newline="") as opened:
         writer = csv.writer(opened)
