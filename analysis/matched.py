@@ -81,14 +81,14 @@ def matched(groups: Sequence[Group], metric: str, *, seed: int = 0) -> list[Matc
       seed: of the bootstrap.
 
     Returns:
-      Matches by looped group in the given order, then by axis; none if there are no stacked or no looped groups.
+      Matches by looped group in the given order, then by axis; none of environments without stacked groups.
     """
     usable = [group for group in groups if metric in group.curves]
-    loops = [group for group in usable if _blocks(group) == {"looped"}]
-    stacks = [group for group in usable if _blocks(group) == {"stacked"}]
-    if not stacks:
-        return []
-    return [_match(loop, stacks, metric, axis, seed) for loop in loops for axis in AXES]
+    found = []
+    for loop in (group for group in usable if _blocks(group) == {"looped"}):
+        stacks = [g for g in usable if g.config.env == loop.config.env and _blocks(g) == {"stacked"}]
+        found += [_match(loop, stacks, metric, axis, seed) for axis in AXES] if stacks else []
+    return found
 
 
 def _blocks(group: Group) -> set[str]:
@@ -117,12 +117,9 @@ def _partner(loop: Group, stacks: Sequence[Group], axis: str) -> Group:
     Raises:
       LookupError: there is none; says what is missing.
     """
-    near = [group for group in stacks if group.config.env == loop.config.env]
-    if not near:
-        raise LookupError(f"no stacked run of {loop.config.env}")
-    same = [group for group in near if _training(group.config) == _training(loop.config)]
+    same = [group for group in stacks if _training(group.config) == _training(loop.config)]
     if not same:
-        least = min((_differing(_training(group.config), _training(loop.config)) for group in near), key=len)
+        least = min((_differing(_training(group.config), _training(loop.config)) for group in stacks), key=len)
         raise LookupError(f"no stacked run with the same {', '.join(least)}")
     if axis == "train_seconds":
         return _of_equal_shape(loop, same)
@@ -134,12 +131,9 @@ def _partner(loop: Group, stacks: Sequence[Group], axis: str) -> Group:
     if not cost or not known:
         raise LookupError(f"{axis_label(axis)} not recorded in meta.json")
     best = min(known, key=lambda g: (_ratio(_cost(g, axis), cost), _strangeness(g, loop), abs(g.depth - loop.depth)))
-    ratio = _ratio(_cost(best, axis), cost)
-    if ratio > TOLERANCE:
-        more = "more" if _cost(best, axis) > cost else "less"
-        raise LookupError(
-            f"no stacked run of {_UNITS[axis][1].format(cost)}; {best.label} has {ratio:.2g} times {more}"
-        )
+    if _ratio(_cost(best, axis), cost) > TOLERANCE:
+        wanted, share = _UNITS[axis][1].format(cost), _cost(best, axis) / cost
+        raise LookupError(f"no stacked run of {wanted}; {best.label} has {share:.2g} times that")
     return best
 
 

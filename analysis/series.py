@@ -137,8 +137,13 @@ def arrange(groups: Sequence[Group]) -> list[Line]:
     by_env: dict[str, list[Group]] = defaultdict(list)
     for group in groups:
         by_env[group.config.env].append(group)
-    found = [line for env in sorted(by_env) for line in _equal(env, by_env[env]) + _unequal(env, by_env[env])]
-    return sorted(found, key=lambda line: (line.env, line.block))
+    found = []
+    for env, own in by_env.items():
+        mixed = _unequal(env, own)
+        placed = {id(group) for line in mixed for _, group in line.points}
+        equal = [line for line in _equal(env, own) if len(line.points) > 1 or id(line.points[0][1]) not in placed]
+        found += equal + mixed
+    return sorted(found, key=lambda line: (line.env, table.natural(line.block)))
 
 
 def _equal(env: str, groups: Sequence[Group]) -> list[Line]:

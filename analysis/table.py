@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -88,7 +89,12 @@ def from_rows(rows: Iterable[Row]) -> list[Series]:
         if seed in seeds:
             raise ValueError(f"{env}, {block}, depth {depth}, seed {seed}, {metric}: given twice")
         seeds[seed] = value
-    return [_series(*key, by_depth) for key, by_depth in sorted(found.items())]
+    return [_series(*key, found[key]) for key in sorted(found, key=lambda key: [natural(part) for part in key])]
+
+
+def natural(text: str) -> list[tuple[int, str]]:
+    """Key that sorts numbers within text by their value."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)]
 
 
 def write(series: Iterable[Series], path: Path | str) -> None:

@@ -75,8 +75,9 @@ def judge(inputs: Sequence[Path], metrics: Sequence[str] = (), *, seed: int = 0)
     order = [(one.env, one.block, one.metric) for one in judged]
     findings.sort(key=lambda finding: order.index((finding.env, finding.block, finding.metric)))
     maps = _maps(loaded, metrics or series.DEFAULT_METRICS) if loaded.groups else []
-    notes += _missing(judged)
-    return Verdicts(judged, findings, agreements(findings, judged, seed), maps, tuple(notes))
+    agreed = agreements(findings, judged, seed)
+    notes += _missing(judged, agreed)
+    return Verdicts(judged, findings, agreed, maps, tuple(notes))
 
 
 def _replicated(one: Series, notes: list[str]) -> Series:
@@ -100,7 +101,7 @@ def _maps(loaded: series.Loaded, metrics: Sequence[str]) -> list[DifficultyMap]:
     return []
 
 
-def _missing(found: Sequence[Series]) -> list[str]:
+def _missing(found: Sequence[Series], agreed: Sequence[Agreement]) -> list[str]:
     """What keeps stacked and looped from being compared, and jumps of success from being confirmed."""
     notes = []
     for env in dict.fromkeys(one.env for one in found):
@@ -114,6 +115,12 @@ def _missing(found: Sequence[Series]) -> list[str]:
             notes.append(f"no {other} series, so no comparison of where thresholds fall: {env}")
         elif len(kinds) == 2 and not metrics["stacked"] & metrics["looped"]:
             notes.append(f"no metric that stacked and looped share, so where thresholds fall is not compared: {env}")
+        else:
+            placed = {one.looped for one in agreed if one.env == env}
+            loops = dict.fromkeys(one.block for one in own if one.block.split(",")[0] == "looped")
+            alone = [block for block in loops if block not in placed]
+            if alone:
+                notes.append(f"no stacked series with the same options to compare thresholds with: {env}, {alone[0]}")
         confirming = any(mirage.continuous(one.metric) for one in own)
         if not confirming and any(mirage.thresholded(one.metric) for one in own):
             notes.append(f"no continuous metric (distance, time at goal), so no jump can be confirmed: {env}")

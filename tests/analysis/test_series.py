@@ -31,7 +31,7 @@ def test_an_option_that_changes_with_depth_is_noted_and_parts_nothing(tmp_path, 
 def test_a_sweep_of_the_actors_depth_is_a_line_along_it(tmp_path, fabricate):
     for depth in (4, 8, 16):
         fabricate(tmp_path / f"{depth}", 0.5, depth=8, actor_depth=depth)
-    assert lines(tmp_path) == {"stacked": [8], "stacked, by actor depth, critic depth 8": [4, 8, 16]}
+    assert lines(tmp_path) == {"stacked, by actor depth, critic depth 8": [4, 8, 16]}
 
 
 def test_actor_against_critic_depth_gives_lines_along_both_and_the_diagonal(tmp_path, fabricate):
