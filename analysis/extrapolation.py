@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import stats
 
 from . import aggregate
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from rl_depth.extrapolating import Findings
 
 _DRAWS = 2000
-_NOISE = 2.0  # standard errors
+_CONFIDENCE = 0.975  # of a fall beyond noise
+_MARGIN = 0.05  # share of the best capability below which a fall does not count, however small the noise
 _RUNAWAY = 4.0  # times the latent's size at the largest trained count
 _STILL = 1e-3  # relative change of a latent that has stopped
 
@@ -36,7 +38,7 @@ class Extrapolation:
     Attributes:
       best_depth: test depth of the best mean capability.
       best: that capability.
-      noise: how far below it still counts as within noise; 0 for a single seed.
+      noise: how far below it still counts as within noise (see `extrapolation`).
       reach: largest test depth within noise of it.
       ratio: ``reach`` over the largest trained depth; a lower bound if ``breakdown`` is "holds".
       low, high: 95% bootstrap interval of the ratio over seeds; None for a single seed.
@@ -71,6 +73,11 @@ def extrapolation(
 ) -> Extrapolation:
     """Judge one run.
 
+    A fall from the best mean counts from a tolerance on: what a difference between two *trained* depths reaches
+    by chance (t quantile times its standard error, seeds paired, pooled over trained depths, or over all if fewer
+    than two were trained), and 5% of the best at least. Depths beyond are left out of that estimate, since seeds
+    that break at different depths would make a collapse look like noise.
+
     Args:
       depths: test depths ``[D]``, ascending.
       values: capability ``[S, D]``.
@@ -87,19 +94,22 @@ def extrapolation(
     if values.ndim != 2 or values.shape[1] != len(depths) or not len(values):
         raise ValueError(f"values have shape {list(values.shape)}, expected [seeds, {len(depths)}]")
     scores = values if higher_is_better else -values
-    error = _standard_error(scores)
-    best, reach = _reach(scores, error)
+    within = depths <= trained
+    noise = _noise(scores[:, within] if within.sum() > 1 else scores)
+    noise = max(noise, _MARGIN * abs(scores.mean(axis=0).max()))
+    means = scores.mean(axis=0)
+    best, reach = int(means.argmax()), int(_reach(means, noise))
     low = high = None
     if len(values) > 1:
         generator = np.random.default_rng(seed)
         draws = generator.integers(len(values), size=(_DRAWS, len(values)))
-        ratios = [depths[_reach(scores[draw], error)[1]] / trained for draw in draws]
+        ratios = depths[_reach(scores[draws].mean(axis=1), noise)] / trained
         low, high = (float(q) for q in np.quantile(ratios, (0.025, 0.975)))
     holds = reach == len(depths) - 1
     return Extrapolation(
         best_depth=int(depths[best]),
         best=float(values.mean(axis=0)[best]),
-        noise=_NOISE * error,
+        noise=noise,
         reach=int(depths[reach]),
         ratio=float(depths[reach] / trained),
         low=low,
@@ -162,20 +172,20 @@ def _plain(array: np.ndarray) -> Any:
     return np.where(np.isfinite(array), rounded, None).tolist()
 
 
-def _reach(values: np.ndarray, error: float) -> tuple[int, int]:
-    """Places of the best mean and of the last one within noise of it."""
-    means = values.mean(axis=0)
-    return int(means.argmax()), int(np.flatnonzero(means >= means.max() - _NOISE * error).max())
+def _reach(means: np.ndarray, noise: float) -> np.ndarray:
+    """Place of the last of ``[..., D]`` within noise of the best: ``[...]``."""
+    good = means >= means.max(axis=-1, keepdims=True) - noise
+    return means.shape[-1] - 1 - good[..., ::-1].argmax(axis=-1)
 
 
-def _standard_error(values: np.ndarray) -> float:
-    """Of a mean difference between two depths, seeds paired, pooled over depths; 0 for a single seed."""
-    seeds = len(values)
-    if seeds < 2:
+def _noise(values: np.ndarray) -> float:
+    """What a mean difference between two depths of ``[S, D]`` reaches by chance; 0 for a single seed or depth."""
+    freedom = (values.shape[0] - 1) * (values.shape[1] - 1)
+    if not freedom:
         return 0.0
     residual = values - values.mean(axis=1, keepdims=True) - values.mean(axis=0) + values.mean()
-    freedom = (seeds - 1) * max(values.shape[1] - 1, 1)
-    return float(np.sqrt(2 * (residual**2).sum() / freedom / seeds))
+    error = np.sqrt(2 * (residual**2).sum() / freedom / len(values))
+    return float(stats.t.ppf(_CONFIDENCE, freedom) * error)
 
 
 def _breakdown(latents: Mapping[str, np.ndarray], trained_count: int) -> str:

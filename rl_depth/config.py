@@ -130,9 +130,11 @@ class Config:
     """Recompute each block's activations in the backward pass: less memory, more time."""
 
     norm: Annotated[Literal["inner", "pre", "post"], Parameter(group=_NET)] = "inner"
-    """LayerNorm within the residual branch alone, before it as well, or after the addition as well."""
+    """LayerNorm within the residual branch alone, before it as well, or after the addition as well: before eases
+    training at depth, after also bounds a loop's latent (Xiong et al. 2020, arXiv 2002.04745)."""
     residual_scale: Annotated[float, Parameter(group=_NET)] = 1.0
-    """Factor of the residual branch; below 1 a deep loop moves less per application."""
+    """Factor of the residual branch; below 1 a deep loop moves less per application (De and Smith 2020, arXiv
+    2002.10444)."""
 
     train_recurrence: Annotated[str | None, Parameter(group=_LOOP)] = None
     """Draw the recurrence count anew at each gradient step: fixed:R, uniform:A:B, lognormal-poisson:MEAN[:SIGMA]
@@ -140,19 +142,23 @@ class Config:
     recurrence_draw: Annotated[Literal["shared", "per-network"], Parameter(group=_LOOP)] = "shared"
     """One draw for all networks, or one for each of actor, phi and psi."""
     backprop_steps: Annotated[int | Literal["all"], Parameter(group=_LOOP, converter=_whole_or_all)] = "all"
-    """Last applications that gradients flow through, or all."""
+    """Last applications that gradients flow through, or all; few make deep draws cheap (8 in Geiping et al. 2025)."""
     progressive: Annotated[float, Parameter(group=_LOOP)] = 0.0
     """Share of gradient steps that start from a random earlier latent (Bansal et al. 2022)."""
     collect_depth: Annotated[int | None, _int(_LOOP)] = None
     """Dense layers that the actor collects data with [default: ACTOR_DEPTH]."""
     injection: Annotated[Literal["add", "concat", "none"], Parameter(group=_LOOP)] = "add"
-    """How the trunk's input re-enters at each application: added, concatenated and projected, not at all."""
+    """How the trunk's input re-enters at each application: added, concatenated and projected, not at all. Without
+    it a loop may forget what it was asked ("recall", Bansal et al. 2022, arXiv 2202.05826)."""
     latent: Annotated[Literal["input", "zero", "learned", "gaussian"], Parameter(group=_LOOP)] = "input"
-    """Initial latent: the trunk's input, zero, a learned vector, or noise, which trains path independence."""
+    """Initial latent: the trunk's input, zero, a learned vector, or noise, which trains path independence (Anil et
+    al. 2022, arXiv 2211.09961; Geiping et al. 2025)."""
     step_conditioning: Annotated[bool, Parameter(group=_LOOP)] = False
-    """Tell the block the time and the step size of each application."""
+    """Tell the block the time and the step size of each application, so that counts may differ in how finely they
+    go the same way (LoopFormer 2026, arXiv 2602.11451)."""
     step_limit: Annotated[float | None, Parameter(group=_LOOP)] = None
-    """Bound of an application's change, relative to the latent's size [default: none]."""
+    """Bound of an application's change, relative to the latent's size, so that no loop can run away; a spectral norm
+    (Miyato et al. 2018, arXiv 1802.05957) would be undone by LayerNorm [default: none]."""
 
     energy: Annotated[Literal["norm", "dot", "cosine", "l2"], Parameter(group=_LEARN)] = "norm"
     """Similarity of phi and psi: -||phi-psi||, inner product, its cosine, or -||phi-psi||^2."""
