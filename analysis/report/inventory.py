@@ -307,6 +307,7 @@ def _check_verdict(verdict: Mapping[str, Any], depths: np.ndarray) -> None:
         "best_depth": lambda v: v in depths,
         "reach": lambda v: v in depths,
         "ratio": lambda v: isinstance(v, int | float) and math.isfinite(v),
+        "noise": lambda v: isinstance(v, int | float) and math.isfinite(v),
         "low": lambda v: v is None or isinstance(v, int | float),
         "high": lambda v: v is None or isinstance(v, int | float),
         "breakdown": lambda v: v in BREAKDOWNS,

@@ -150,8 +150,8 @@ def _matched(evidence: Evidence, env: str) -> list[str]:
             sorted_pairs.setdefault(_outcome(match), []).append(match)
         if pairs:
             parts = [_outcomes(word, own) for word, own in sorted(sorted_pairs.items())]
-            what = f"at equal {axis_label(axis)}, {name(pairs[0].metric)} of looped agents is"
-            found.append(capital(f"{what} {'; '.join(parts)}."))
+            what = f"At equal {axis_label(axis)}, {name(pairs[0].metric)} of looped against stacked agents"
+            found.append(f"{what}: {'; '.join(parts)}.")
     return found
 
 
@@ -159,9 +159,9 @@ def _outcome(match: Match) -> str:
     """What the interval of the difference says."""
     gap = match.contrast.difference
     if not np.isfinite(gap.low):
-        return "without an interval"
+        return "from a single seed, without an interval,"
     if gap.low <= 0 <= gap.high:
-        return "not told apart from stacked ones"
+        return "not told apart"
     return "better" if mirage.improves(match.metric, float(gap.value)) else "worse"
 
 
@@ -215,7 +215,7 @@ def _beyond(one: Extrapolated) -> str:
     if verdict["low"] is not None and verdict["high"] is not None:
         ratio += f" [{verdict['low']:.3g}, {verdict['high']:.3g}]"
     text = f"{start}: {what} is best at test depth {verdict['best_depth']} ({best}) "
-    text += f"and within noise of that up to {verdict['reach']}, {ratio}"
+    text += f"and stays within {verdict['noise']:.2g} of that up to {verdict['reach']}, {ratio}"
     return f"{text}." if holds else f"{text}; beyond, {BREAKDOWNS[verdict['breakdown']]}."
 
 

@@ -116,7 +116,8 @@ def test_the_page_has_every_part_and_says_what_was_found_with_numbers(page):
     )
     assert re.search(r"Goal difficulty\. Stacked, .*?: 2 to 4: 8 \[8, 8\]; 6: 16 \[16, 16\]", page.text)
     assert re.search(
-        r"At equal depth, success of looped agents is .*worse at looped depths? 8.*: -0\.\d+ \[", page.text
+        r"At equal depth, success of looped against stacked agents: .*worse at looped depths? 8.*: -0\.\d+ \[",
+        page.text,
     )
     assert "best at test depth 16 (0.85)" in page.text and "2 times the trained depth [2, 2]" in page.text
 
