@@ -24,6 +24,27 @@ class Estimate:
     low: np.ndarray
     high: np.ndarray
 
+    def to_json(self) -> dict[str, float | None]:
+        """Of a single number: value, low and high as plain floats; None for those that are unknown."""
+        return {name: float(v) if np.isfinite(v) else None for name, v in vars(self).items()}
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One set of seeds X against another Y, each of one task.
+
+    Attributes:
+      difference: interquartile mean of X less that of Y, in units of the metric.
+      improvement: probability that a seed of X is better than one of Y.
+    """
+
+    difference: Estimate
+    improvement: Estimate
+
+    def to_json(self) -> dict[str, dict[str, float | None]]:
+        """As plain types."""
+        return {"difference": self.difference.to_json(), "improvement": self.improvement.to_json()}
+
 
 def iqm(scores: np.ndarray) -> float:
     """Interquartile mean over seeds and tasks: a quarter of the ``[S, T]`` values is cut off at either end."""
@@ -63,6 +84,27 @@ def improvement_interval(scores_x: np.ndarray, scores_y: np.ndarray, *, draws: i
     rng = np.random.default_rng(seed)
     drawn = _wins(_resample(x, draws, rng), _resample(y, draws, rng))
     return _estimate(np.float64(probability_of_improvement(x, y)), drawn)
+
+
+def difference_interval(scores_x: np.ndarray, scores_y: np.ndarray, *, draws: int = _DRAWS, seed: int = 0) -> Estimate:
+    """Difference of interquartile means, X less Y, with an interval; seeds of X and Y are drawn independently."""
+    x, y = _paired(scores_x, scores_y)
+    rng = np.random.default_rng(seed)
+    means = [stats.trim_mean(_resample(s, draws, rng).reshape(draws, -1), 0.25, axis=1) for s in (x, y)]
+    return _estimate(np.float64(iqm(x) - iqm(y)), means[0] - means[1])
+
+
+def contrast(scores_x: np.ndarray, scores_y: np.ndarray, *, lower_is_better: bool = False, seed: int = 0) -> Contrast:
+    """Difference and probability of improvement of seeds ``[S_x]`` over ``[S_y]``; no intervals for a single seed.
+
+    Bootstrap intervals of fewer than about five seeds are too narrow.
+    """
+    x, y = np.asarray(scores_x, float), np.asarray(scores_y, float)
+    sign = -1.0 if lower_is_better else 1.0
+    found = Contrast(difference_interval(x, y, seed=seed), improvement_interval(sign * x, sign * y, seed=seed))
+    if min(len(x), len(y)) > 1:
+        return found
+    return Contrast(*(Estimate(one.value, np.nan, np.nan) for one in (found.difference, found.improvement)))
 
 
 def performance_profile(scores: np.ndarray, thresholds: np.ndarray, *, draws: int = _DRAWS, seed: int = 0) -> Estimate:

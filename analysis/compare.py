@@ -1,195 +1,191 @@
-"""Runs side by side: learning curves and final capability, stacked and looped at equal depth."""
+"""Runs side by side: learning curves, final capability over seeds, and stacked against looped at equal cost."""
 
 from __future__ import annotations
 
 import csv
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rl_depth.config import Config, ConfigError
-from rl_depth.runs import Run, RunError, find_runs
+from rl_depth.config import ConfigError
+from rl_depth.runs import RunError
 
-# Final capability is the mean over this many last evaluations, since a single one is noisy.
-_LAST = 3
+from . import mirage
+from .aggregate import Contrast, contrast, iqm_interval
+from .groups import Gathered, Group, collect, gather, group_runs
+from .matched import Match, matched
+from .series import DEFAULT_METRICS, arrange
 
-_SEED_FIELDS = {"seed", "seeds"}
-
-
-@dataclass(frozen=True)
-class Group:
-    """Runs that differ in nothing but their seeds.
-
-    Attributes:
-      config: their configuration (the first run's).
-      runs: their folders.
-      seeds: ``[S]``, sorted.
-      env_steps: ``[N]``, evaluations that all seeds have.
-      curves: metric to ``[S, N]``.
-      cost: parameters and operations, as ``meta.json`` holds them.
-      train_seconds: seconds of collection and gradient steps, per seed.
-      label: what tells it from the other groups of a comparison.
-    """
-
-    config: Config
-    runs: tuple[str, ...]
-    seeds: np.ndarray
-    env_steps: np.ndarray
-    curves: dict[str, np.ndarray]
-    cost: dict[str, int]
-    train_seconds: float
-    label: str
-
-    def final(self, metric: str) -> np.ndarray:
-        """Mean of the last evaluations, per seed ``[S]``."""
-        return self.curves[metric][:, -_LAST:].mean(axis=1)
+__all__ = ["Comparison", "Gathered", "Group", "collect", "compare", "gather", "group_runs", "write"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Comparison:
-    """Groups sorted by environment, depth and block, and the metric they are compared by."""
+    """Groups sorted by environment, depth and block, the metric they are compared by, and what the reader must know."""
 
     groups: tuple[Group, ...]
     metric: str
+    notes: tuple[str, ...] = ()
 
     @property
+    def metrics(self) -> list[str]:
+        """The metric compared by, and the usual ones."""
+        return list(dict.fromkeys([self.metric, *DEFAULT_METRICS]))
+
+    @cached_property
+    def matches(self) -> list[Match]:
+        """Looped groups against stacked ones at equal depth, parameters, FLOPs and training time."""
+        return matched(self.groups, self.metric)
+
+    @cached_property
+    def deeper(self) -> dict[str, tuple[Group, Contrast]]:
+        """By environment and label, the shallowest group on the same line and the contrast with it.
+
+        Groups that were trained for another number of steps, since one has not finished, are passed over.
+        """
+        found = {}
+        for line in arrange(self.groups):
+            _, first = line.points[0]
+            as_far = [group for _, group in line.points[1:] if group.env_steps[-1] == first.env_steps[-1]]
+            for group in as_far:
+                pair = (group.final(self.metric), first.final(self.metric))
+                better = contrast(*pair, lower_is_better=mirage.lower_is_better(self.metric))
+                found.setdefault(_place(group), (first, better))
+        return found
+
+    @cached_property
     def rows(self) -> list[dict[str, Any]]:
-        """One row per group; values over seeds as median, least and largest."""
-        return [_row(group, self.metric) for group in self.groups]
+        """One row per group, of plain types.
+
+        A metric's own name holds its interquartile mean over seeds, ``_low`` and ``_high`` the bootstrap interval
+        (None for one seed), ``_median``, ``_min`` and ``_max`` what they say. ``deeper`` compares with the
+        shallowest group of the same line, ``matched`` a looped group with stacked ones.
+        """
+        return [self._row(group) for group in self.groups]
+
+    def _row(self, group: Group) -> dict[str, Any]:
+        seconds = group.train_seconds
+        row: dict[str, Any] = {
+            "env": group.config.env,
+            "block": group.block,
+            "depth": group.depth,
+            "width": group.config.trunk("actor").width,
+            "seeds": len(group.seeds),
+            "diverged": len(group.diverged),
+            "env_steps": int(group.env_steps[-1]),
+            "parameters": group.cost.get("parameters"),
+            "flops_per_update": group.cost.get("flops_per_update"),
+            "train_seconds": round(seconds, 1) if np.isfinite(seconds) else None,
+        }
+        for name in self.metrics:
+            row |= _summary(name, group.final(name) if name in group.curves else np.array([]))
+        first, better = self.deeper.get(_place(group), (None, None))
+        row["deeper"] = {"than": first.label, "than_depth": first.depth} | better.to_json() if first else None
+        mine = [match for match in self.matches if (match.env, match.looped) == (group.config.env, group.label)]
+        row["matched"] = [match.to_json() for match in mine]
+        return row | {"label": group.label, "runs": list(group.runs)}
+
+
+def _place(group: Group) -> str:
+    return f"{group.config.env}, {group.label}"
+
+
+def _summary(name: str, values: np.ndarray) -> dict[str, float | None]:
+    """Statistics over seeds ``[S]``; all None for none."""
+    names = [name, *(f"{name}_{part}" for part in ("low", "high", "median", "min", "max"))]
+    if not len(values):
+        return dict.fromkeys(names)
+    middle = iqm_interval(values)
+    ends = (float(middle.low), float(middle.high)) if len(values) > 1 else (None, None)
+    numbers = (float(middle.value), *ends, float(np.median(values)), float(values.min()), float(values.max()))
+    return dict(zip(names, numbers, strict=True))
 
 
 def compare(paths: Iterable[Path | str], metric: str = "success_any") -> Comparison:
-    """Read runs and group them.
+    """Read runs and group them; what cannot be compared is left out and noted.
 
     Args:
       paths: run folders, or folders that hold some.
       metric: the metric to compare by.
 
     Raises:
-      RunError: no run found, or one without evaluations.
-      ConfigError: the runs have no such metric; names those they have.
+      RunError: no run found, or none that can be used.
+      ConfigError: no run has such a metric; names those there are.
     """
-    runs = collect(paths)
-    groups = group_runs(runs)
-    shared = set.intersection(*(set(group.curves) for group in groups))
-    if metric not in shared:
-        raise ConfigError(f"--metric {metric}: the runs have {', '.join(sorted(shared))}")
-    return Comparison(tuple(groups), metric)
+    gathered = gather(paths)
+    groups = [group for group in gathered.groups if metric in group.curves]
+    if not groups:
+        known = sorted({name for group in gathered.groups for name in group.curves})
+        raise ConfigError(f"--metric {metric}: the runs have {', '.join(known)}")
+    lacking = [_place(group) for group in gathered.groups if metric not in group.curves]
+    notes = [*gathered.notes, *(f"left out, no {metric}: {place}" for place in lacking), *_missing(groups)]
+    return Comparison(tuple(groups), metric, tuple(notes))
 
 
-def collect(paths: Iterable[Path | str]) -> list[Run]:
-    """All runs at or below the given paths, each once.
-
-    Raises:
-      RunError: a path holds none.
-    """
-    found: dict[Path, Run] = {}
-    for path in paths:
-        below = find_runs(path)
-        if not below:
-            raise RunError(f"{path}: no run folder there")
-        found |= {run.path.resolve(): run for run in below}
-    return list(found.values())
-
-
-def group_runs(runs: Sequence[Run]) -> list[Group]:
-    """Put runs together that differ in their seeds alone, sorted by environment, depth and block.
-
-    Raises:
-      RunError: a run has no evaluation yet, or two runs share a seed.
-    """
-    members: dict[Any, list[Run]] = defaultdict(list)
-    for run in runs:
-        config = run.config()
-        members[tuple(getattr(config, name) for name in _names())].append(run)
-    varying = [name for i, name in enumerate(_names()) if len({key[i] for key in members}) > 1]
-    groups = [_group(own, dict(zip(_names(), key, strict=True)), varying) for key, own in members.items()]
-    return sorted(groups, key=lambda g: (g.config.env, g.config.depth, g.config.block, g.label))
-
-
-def _names() -> list[str]:
-    return [field.name for field in fields(Config) if field.name not in _SEED_FIELDS]
-
-
-def _group(runs: Sequence[Run], options: dict[str, Any], varying: Sequence[str]) -> Group:
-    by_seed: dict[int, dict[int, dict[str, Any]]] = {}
-    for run in runs:
-        rows = run.metrics()
-        if not rows:
-            raise RunError(f"{run.path}: no evaluation yet")
-        for row in rows:
-            by_seed.setdefault(row["seed"], {})
-            if row["env_steps"] in by_seed[row["seed"]]:
-                raise RunError(f"{run.path}: seed {row['seed']} appears in another of the runs too")
-            by_seed[row["seed"]][row["env_steps"]] = row
-    seeds = sorted(by_seed)
-    steps = sorted(set.intersection(*(set(by_seed[seed]) for seed in seeds)))
-    if not steps:
-        raise RunError(f"{runs[0].path}: its seeds have no evaluation in common")
-    first = by_seed[seeds[0]][steps[0]]
-    places = {"epoch", "env_steps", "grad_steps", "seed"}
-    metrics = [name for name, value in first.items() if isinstance(value, int | float) and name not in places]
-    curves = {m: np.array([[by_seed[s][n][m] for n in steps] for s in seeds], float) for m in metrics}
-    timings = [run.timing()[-1]["train_seconds"] / run.config().seeds for run in runs]
-    return Group(
-        config=runs[0].config(),
-        runs=tuple(str(run.path) for run in runs),
-        seeds=np.array(seeds),
-        env_steps=np.array(steps),
-        curves=curves,
-        cost=runs[0].meta().get("cost", {}),
-        train_seconds=float(np.mean(timings)),
-        label=_label(options, varying),
-    )
-
-
-def _label(options: dict[str, Any], varying: Sequence[str]) -> str:
-    """``stacked, depth 16`` and whatever else differs between the groups."""
-    parts = [f"{options['block']}, depth {options['depth']}"]
-    parts += [f"{n.replace('_', ' ')} {options[n]}" for n in varying if n not in ("env", "block", "depth")]
-    return ", ".join(parts)
-
-
-def _row(group: Group, metric: str) -> dict[str, Any]:
-    config = group.config
-    row: dict[str, Any] = {
-        "env": config.env,
-        "block": config.block,
-        "depth": config.depth,
-        "width": config.width,
-        "seeds": len(group.seeds),
-        "env_steps": int(group.env_steps[-1]),
-        "parameters": group.cost.get("parameters"),
-        "flops_per_update": group.cost.get("flops_per_update"),
-        "train_seconds": round(group.train_seconds, 1),
-    }
-    for name in dict.fromkeys([metric, "success_any", "time_at_goal", "dist_final"]):
-        values = group.final(name)
-        row |= {
-            name: float(np.median(values)),
-            f"{name}_low": float(values.min()),
-            f"{name}_high": float(values.max()),
-        }
-    return row | {"label": group.label, "runs": list(group.runs)}
+def _missing(groups: Iterable[Group]) -> list[str]:
+    """What keeps groups from being compared: single seeds, single depths, one kind of block."""
+    notes = []
+    for env in dict.fromkeys(group.config.env for group in groups):
+        own = [group for group in groups if group.config.env == env]
+        single = [group.label for group in own if len(group.seeds) == 1]
+        if single:
+            places = "; ".join(single[:3]) + (f" and {len(single) - 3} more" if len(single) > 3 else "")
+            notes.append(f"one seed, so no intervals: {env}, {places}")
+        blocks, depths = {group.block for group in own}, {group.depth for group in own}
+        if len(blocks) == 1:
+            notes.append(f"only {blocks.pop()} runs, so nothing to compare blocks by: {env}")
+        if len(depths) == 1:
+            notes.append(f"only depth {depths.pop()}, so nothing is said of depth: {env}")
+    return notes
 
 
 def write(comparison: Comparison, out: Path) -> list[Path]:
-    """Write ``compare.png``, ``compare.csv`` and ``compare.json``'s table into a folder; returns the files."""
+    """Write figures, table and JSON into a folder; returns the files.
+
+    ``compare.png`` (learning curves), ``profile.png`` (performance profiles), ``matched.png`` if looped and stacked
+    runs are there, ``compare.csv`` and ``compare.json``.
+
+    Raises:
+      RunError: the folder cannot be written.
+    """
     from . import plots
 
+    files = [out / name for name in ("compare.png", "profile.png", "compare.csv", "compare.json")]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        picture, table = out / "compare.png", out / "compare.csv"
-        plots.learning_curves(comparison.groups, comparison.metric, picture)
-        rows = [{k: v for k, v in row.items() if k != "runs"} for row in comparison.rows]
-        with table.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        plots.learning_curves(comparison.groups, comparison.metric, files[0])
+        plots.profiles(comparison.groups, comparison.metric, files[1])
+        (out / "matched.png").unlink(missing_ok=True)  # an earlier comparison's
+        if any(match.contrast for match in comparison.matches):
+            files.insert(2, out / "matched.png")
+            plots.matched(comparison.matches, files[2])
+        _write_table(comparison, out / "compare.csv")
+        (out / "compare.json").write_text(json.dumps(comparison.rows, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise RunError(f"{out}: cannot be written ({error.strerror})") from None
-    return [picture, table]
+    return files
+
+
+def _write_table(comparison: Comparison, file: Path) -> None:
+    """Rows without what is nested; contrasts as flat columns."""
+    nested = {"runs", "deeper", "matched"}
+    rows = []
+    for row in comparison.rows:
+        flat = {name: value for name, value in row.items() if name not in nested}
+        flat |= _flat("improvement_over_shallowest", row["deeper"])
+        at_depth = next((match for match in row["matched"] if match["axis"] == "depth"), None)
+        rows.append(flat | _flat("improvement_over_stacked", at_depth))
+    with file.open("w", newline="", encoding="utf-8") as opened:
+        writer = csv.DictWriter(opened, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _flat(name: str, found: dict[str, Any] | None) -> dict[str, float | None]:
+    pair = (found or {}).get("improvement") or {"value": None, "low": None, "high": None}
+    return {name: pair["value"], f"{name}_low": pair["low"], f"{name}_high": pair["high"]}

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from .likelihood import Sample, sample
-from .thresholds import Verdict, detect
+from .mirage import Finding, lower_is_better
+from .table import Series
+from .thresholds import SIGNIFICANCE, Verdict, detect
 
 _DRAWS = 2000
 _CONFIDENCE = 0.95
@@ -24,7 +26,7 @@ class CriticalDepth:
     """The first depth at which half of the best capability is passed.
 
     Attributes:
-      depth: None if no depth passes, or if the level is taken from a series that is flat.
+      depth: None if no depth passes, or if the level is taken from a series that shows no change with depth.
       low, high: interval over resampled seeds; ``high`` is None if in more than a fortieth of them no depth passes.
       level: the value to pass.
       verdict: of the series (``thresholds.detect``).
@@ -75,7 +77,8 @@ def critical_depth(
     tail = (1 - _CONFIDENCE) / 2
     low, high = np.quantile(places, [tail, 1 - tail], method="nearest").astype(int)
     low, high = min(low, place), max(high, place)
-    if best is None and verdict.verdict == "flat":
+    unchanged = verdict.verdict == "flat" or (verdict.p_trend or 0.0) >= SIGNIFICANCE
+    if best is None and unchanged:
         low = high = place = len(series.x)
     at = [*(int(d) if float(d).is_integer() else float(d) for d in series.depths), None]
     return CriticalDepth(at[place], at[low], at[high], float(sign * level), verdict)
@@ -125,6 +128,7 @@ def compare_locations(
     series_b: Points,
     *,
     higher_is_better: bool = True,
+    verdicts: tuple[Verdict, Verdict] | None = None,
     draws: int = _DRAWS,
     seed: int = 0,
 ) -> LocationRatio:
@@ -133,6 +137,7 @@ def compare_locations(
     Args:
       series_a, series_b: depths and values of each, in the same metric.
       higher_is_better: False for distances and losses.
+      verdicts: of the two series, if they are judged already.
       draws: resampled data sets behind the interval.
       seed: of the random numbers.
 
@@ -140,7 +145,7 @@ def compare_locations(
       ValueError: a series is malformed.
     """
     samples = [sample(*one) for one in (series_a, series_b)]
-    verdicts = [detect(*one, seed=seed) for one in (series_a, series_b)]
+    verdicts = verdicts or tuple(detect(*one, seed=seed) for one in (series_a, series_b))
     sign = 1.0 if higher_is_better else -1.0
     rises = [[jump for jump in verdict.jumps if sign * jump.effect > 0] for verdict in verdicts]
     rng = np.random.default_rng(seed)
@@ -163,6 +168,67 @@ def compare_locations(
     text = f"{kind} at {at[0]:g} and at {at[1]:g}: ratio {at[1] / at[0]:.3g} in [{low:.3g}, {high:.3g}], "
     text += "compatible with the same depth" if same else "not the same depth"
     return LocationRatio(kind, float(at[1] / at[0]), float(low), float(high), same, text)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Whether a looped series has its threshold where a stacked one has it.
+
+    Attributes:
+      env, metric: of both.
+      stacked, looped: names of their blocks.
+      found: the ratio, looped over stacked.
+    """
+
+    env: str
+    metric: str
+    stacked: str
+    looped: str
+    found: LocationRatio
+
+    @property
+    def text(self) -> str:
+        """The finding in words."""
+        return f"{self.looped} over {self.stacked}: {self.found.text}"
+
+
+def agreements(findings: Sequence[Finding], series: Sequence[Series], seed: int = 0) -> list[Agreement]:
+    """Compare the locations of looped series with those of stacked ones in the same environment and metric.
+
+    A looped series "looped, width 64, injection concat" meets the stacked one that shares most of what its name says
+    and says nothing else ("stacked, width 64").
+
+    Args:
+      findings: verdicts of the series (``mirage.judge``).
+      series: what was judged.
+      seed: of the random numbers.
+    """
+    by_name = {(one.env, one.block, one.metric): one for one in series}
+    found = []
+    for looped in findings:
+        kind, rest = _name_parts(looped.block)
+        if kind != "looped":
+            continue
+        near = [f for f in findings if (f.env, f.metric) == (looped.env, looped.metric)]
+        stacked = [f for f in near if _name_parts(f.block)[0] == "stacked" and _name_parts(f.block)[1] <= rest]
+        if not stacked:
+            continue
+        partner = max(stacked, key=lambda f: len(_name_parts(f.block)[1]))
+        pair = [by_name[f.env, f.block, f.metric] for f in (partner, looped)]
+        ratio = compare_locations(
+            *((one.depths, one.values) for one in pair),
+            higher_is_better=not lower_is_better(looped.metric),
+            verdicts=(partner.verdict, looped.verdict),
+            seed=seed,
+        )
+        found.append(Agreement(looped.env, looped.metric, partner.block, looped.block, ratio))
+    return found
+
+
+def _name_parts(block: str) -> tuple[str, frozenset[str]]:
+    """``stacked`` and what else a block's name says."""
+    kind, *rest = (part.strip() for part in block.split(","))
+    return kind, frozenset(rest)
 
 
 def _half_way(means: np.ndarray) -> np.ndarray:

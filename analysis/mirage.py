@@ -69,9 +69,14 @@ def continuous(metric: str) -> bool:
     return metric.startswith(_CONTINUOUS)
 
 
+def lower_is_better(metric: str) -> bool:
+    """Whether a metric should be low: distances and losses."""
+    return metric.startswith(_LOWER_IS_BETTER)
+
+
 def improves(metric: str, effect: float) -> bool:
     """Whether a change of this sign is for the better: down for distances and losses, up for all else."""
-    return effect < 0 if metric.startswith(_LOWER_IS_BETTER) else effect > 0
+    return effect < 0 if lower_is_better(metric) else effect > 0
 
 
 def judge(

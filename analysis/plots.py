@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,17 +14,27 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.text import Text
 
-from .aggregate import mean_interval
+from .aggregate import mean_interval, performance_profile
+from .matched import AXES, axis_label
+from .mirage import lower_is_better
 
 if TYPE_CHECKING:
     from rl_depth.extrapolating import Findings
 
-    from .compare import Group
+    from .difficulty import DifficultyMap
+    from .groups import Group
+    from .locations import Agreement
+    from .matched import Match
     from .mirage import Finding
     from .table import Series
 
 COLOURS = {"stacked": "#1f6fb4", "looped": "#d9661f"}
+SHADES = {"stacked": plt.colormaps["Blues"], "looped": plt.colormaps["Oranges"]}
+
+_BESIDE = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
 
 _LABELS = {
     "success_any": "success (reached at least once)",
@@ -47,10 +58,19 @@ def style(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def depth_axis(axes: Axes, depths: Iterable[float], label: str = "depth (dense layers)") -> None:
+    """Log2 axis with the depths there are as its ticks."""
+    axes.set_xscale("log", base=2)
+    ticks = sorted(set(depths))
+    axes.set_xticks(ticks, [f"{depth:g}" for depth in ticks], fontsize=8, rotation=45 if len(ticks) > 8 else 0)
+    axes.minorticks_off()
+    axes.set_xlabel(label)
+
+
 def learning_curves(groups: Sequence[Group], metric: str, file: Path) -> None:
     """One panel per environment (row) and depth (column): median over seeds, and their range as a band."""
     environments = sorted({group.config.env for group in groups})
-    depths = sorted({group.config.depth for group in groups})
+    depths = sorted({group.depth for group in groups})
     size = (1.2 + 3.0 * len(depths), 0.7 + 2.4 * len(environments))
     figure, panels = plt.subplots(
         len(environments),
@@ -62,12 +82,12 @@ def learning_curves(groups: Sequence[Group], metric: str, file: Path) -> None:
         layout="constrained",
     )
     for group in groups:
-        panel = panels[environments.index(group.config.env), depths.index(group.config.depth)]
+        panel = panels[environments.index(group.config.env), depths.index(group.depth)]
         curves = group.curves[metric]
-        colour = COLOURS[group.config.block]
-        same = [g for g in groups if (g.config.env, g.config.depth, g.config.block) == _place(group)]
+        colour = COLOURS[group.block]
+        same = [g for g in groups if _place(g) == _place(group)]
         dashes = ("-", "--", ":", "-.")[same.index(group) % 4]
-        label = group.config.block if len(same) == 1 else group.label
+        label = group.block if len(same) == 1 else group.label
         label += f" ({len(group.seeds)} seed{'s' if len(group.seeds) > 1 else ''})"
         panel.plot(group.env_steps, np.median(curves, axis=0), dashes, color=colour, label=label)
         if len(curves) > 1:
@@ -86,6 +106,64 @@ def learning_curves(groups: Sequence[Group], metric: str, file: Path) -> None:
     save(figure, file)
 
 
+def profiles(groups: Sequence[Group], metric: str, file: Path) -> None:
+    """One panel per environment: share of seeds beyond each value of a metric, with intervals; darker is deeper."""
+    environments = sorted({group.config.env for group in groups})
+    size = (0.8 + 6.0 * len(environments), 3.6)
+    figure, panels = plt.subplots(1, len(environments), figsize=size, squeeze=False, layout="constrained")
+    sign = -1 if lower_is_better(metric) else 1
+    for panel, environment in zip(panels[0], environments, strict=True):
+        own = [group for group in groups if group.config.env == environment]
+        depths = sorted({group.depth for group in own})
+        finals = [group.final(metric) for group in own]
+        low, high = min(v.min() for v in finals), max(v.max() for v in finals)
+        margin = 0.02 * (high - low) or 0.02
+        taus = np.linspace(low - margin, high + margin, 201)
+        for group, values in zip(own, finals, strict=True):
+            share = performance_profile(sign * values, sign * taus, draws=500)
+            colour = SHADES[group.block](0.35 + 0.6 * (depths.index(group.depth) + 1) / len(depths))
+            panel.plot(taus, share.value, color=colour, label=f"{group.label} ({len(values)})", lw=1.4)
+            if len(values) > 1:
+                panel.fill_between(taus, share.low, share.high, color=colour, alpha=0.08, lw=0)
+        style(panel)
+        panel.set_title(environment, fontsize=10)
+        panel.set_xlabel(metric_label(metric))
+        panel.set_ylabel(f"share of seeds {'below' if sign < 0 else 'above'}")
+        panel.legend(fontsize=7, frameon=False, title="agents (seeds)", title_fontsize=7, **_BESIDE)
+    save(figure, file)
+
+
+def matched(matches: Sequence[Match], file: Path) -> None:
+    """One panel per environment (row) and axis (column): looped less stacked by looped depth, with intervals.
+
+    Only matches with a partner are drawn; hollow points are single seeds, which have no interval.
+    """
+    drawn = [match for match in matches if match.contrast is not None]
+    environments, axes = sorted({match.env for match in drawn}), [a for a in AXES if any(m.axis == a for m in drawn)]
+    size = (1.2 + 3.0 * len(axes), 0.6 + 2.6 * len(environments))
+    shape = (len(environments), len(axes))
+    figure, panels = plt.subplots(*shape, figsize=size, squeeze=False, sharey="row", layout="constrained")
+    for i, environment in enumerate(environments):
+        for j, axis in enumerate(axes):
+            panel = panels[i, j]
+            own = [match for match in drawn if (match.env, match.axis) == (environment, axis)]
+            for match in own:
+                gap = match.contrast.difference
+                bars = [[gap.value - gap.low], [gap.high - gap.value]] if np.isfinite(gap.low) else None
+                fill = COLOURS["looped"] if bars else "none"
+                panel.errorbar(
+                    match.looped_depth, gap.value, bars, fmt="o", color=COLOURS["looped"], mfc=fill, capsize=3
+                )
+            panel.axhline(0, color=COLOURS["stacked"], lw=1, ls="--")
+            style(panel)
+            depth_axis(panel, [match.looped_depth for match in own], "looped depth (dense layers)")
+            panel.set_title(f"equal {axis_label(axis)}", fontsize=10)
+            if j == 0:
+                metric = own[0].metric if own else drawn[0].metric
+                panel.set_ylabel(f"{environment}\nlooped less stacked,\n{metric_label(metric)}", fontsize=8)
+    save(figure, file)
+
+
 def thresholds(series: Sequence[Series], findings: Sequence[Finding], file: Path) -> None:
     """One panel per environment (row) and metric (column): seeds, medians, and jumps with their intervals."""
     environments = sorted({one.env for one in series})
@@ -94,14 +172,15 @@ def thresholds(series: Sequence[Series], findings: Sequence[Finding], file: Path
     shape = (len(environments), len(metrics))
     figure, panels = plt.subplots(*shape, figsize=size, squeeze=False, layout="constrained")
     by_place = {(finding.env, finding.block, finding.metric): finding for finding in findings}
+    lines = _lines(dict.fromkeys(one.block for one in series))
     for one in series:
         finding = by_place[one.env, one.block, one.metric]
         panel = panels[environments.index(one.env), metrics.index(one.metric)]
-        colour = COLOURS.get(one.block.split(",")[0], "#555555")
+        colour, dashes = lines[one.block]
         for depth, values in zip(one.depths, one.values, strict=True):
             panel.plot(np.full(len(values), depth), values, "o", color=colour, alpha=0.3, ms=3, mew=0)
         middle = [np.median(values) for values in one.values]
-        panel.plot(one.depths, middle, "-", color=colour, label=f"{one.block}: {finding.verdict.verdict}")
+        panel.plot(one.depths, middle, dashes, color=colour, label=f"{one.block}: {finding.verdict.verdict}")
         for jump in finding.verdict.jumps:
             panel.axvspan(jump.low, jump.high, color=colour, alpha=0.12, lw=0)
             panel.axvline(jump.depth, color=colour, lw=1, ls="--")
@@ -111,12 +190,43 @@ def thresholds(series: Sequence[Series], findings: Sequence[Finding], file: Path
         for j, metric in enumerate(metrics)
     ):
         style(panel)
-        panel.set_xscale("log", base=2)
-        panel.set_xlabel("depth (dense layers)")
+        depth_axis(panel, [d for one in series if one.env == environment for d in one.depths])
         panel.set_title(environment, fontsize=10)
         panel.set_ylabel(metric_label(metric))
         if panel.has_data():
             panel.legend(fontsize=7, frameon=False)
+    save(figure, file)
+
+
+def _lines(blocks: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Colour and dashes of each block: stacked and looped in their own colours, variants told apart by dashes."""
+    found: dict[str, tuple[str, str]] = {}
+    foreign = itertools.cycle(plt.colormaps["Dark2"].colors)
+    seen: dict[str, int] = {}
+    for block in blocks:
+        kind = block.split(",")[0]
+        colour = COLOURS[kind] if kind in COLOURS else to_hex(next(foreign))
+        seen[colour] = seen.get(colour, -1) + 1
+        found[block] = colour, ("-", "--", ":", "-.")[seen[colour] % 4]
+    return found
+
+
+def locations(agreements: Sequence[Agreement], file: Path) -> None:
+    """Ratio of threshold locations, looped over stacked, with intervals; 1 is the same effective depth."""
+    drawn = [one for one in agreements if one.found.ratio is not None]
+    figure, panel = plt.subplots(figsize=(6.4, 1.2 + 0.4 * len(drawn)), layout="constrained")
+    for y, one in enumerate(drawn):
+        at = one.found
+        bars = [[at.ratio - min(at.low, at.ratio)], [max(at.high, at.ratio) - at.ratio]]
+        marker = "o" if at.kind == "jump" else "s"
+        panel.errorbar(at.ratio, y, xerr=bars, fmt=marker, color=COLOURS["looped"], capsize=3)
+    panel.axvline(1, color=COLOURS["stacked"], lw=1, ls="--")
+    names = [f"{one.env}, {one.metric}\n{one.looped} / {one.stacked} ({one.found.kind})" for one in drawn]
+    panel.set_yticks(range(len(drawn)), names, fontsize=7)
+    style(panel)
+    ends = [end for one in drawn for end in (one.found.low, one.found.high, 1.0)]
+    powers = range(int(np.floor(np.log2(min(ends)))), int(np.ceil(np.log2(max(ends)))) + 1)
+    depth_axis(panel, [2.0**power for power in powers], "depth of the threshold, looped over stacked")
     save(figure, file)
 
 
@@ -164,6 +274,39 @@ def _legend(figure: plt.Figure, panel: Axes, runs: int) -> None:
     figure.legend(handles, texts, loc="outside lower center", ncols=min(runs, 4), fontsize=7, frameon=False)
 
 
+def difficulty(maps: Sequence[DifficultyMap], file: Path) -> None:
+    """One heat map per series: goal distance by depth, mean over seeds, and the critical depth of each distance."""
+    columns = min(len(maps), 3)
+    rows = -(-len(maps) // columns)
+    size = (0.8 + 3.6 * columns, 0.6 + 3.0 * rows)
+    figure, panels = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    for panel in panels.flat[len(maps) :]:
+        panel.set_axis_off()
+    bounds = {
+        metric: _bounds([one.means for one in maps if one.metric == metric]) for metric in {m.metric for m in maps}
+    }
+    for panel, one in zip(panels.flat, maps, strict=False):
+        low, high = bounds[one.metric]
+        image = panel.imshow(one.means, origin="lower", aspect="auto", vmin=low, vmax=high)
+        figure.colorbar(image, ax=panel, label=metric_label(one.metric))
+        panel.set_xticks(range(len(one.depths)), [str(depth) for depth in one.depths])
+        panel.set_yticks(range(len(one.distances)), [f"{distance:.3g}" for distance in one.distances], fontsize=8)
+        panel.set_xlabel("depth (dense layers)")
+        panel.set_ylabel("goal distance")
+        panel.set_title(f"{one.env}: {one.block}", fontsize=10)
+        at = [(list(one.depths).index(c.depth), i) for i, c in enumerate(one.critical) if c.depth is not None]
+        if at:
+            panel.plot(*zip(*at, strict=True), "o-", color="#d62728", mfc="white", ms=5, lw=1, label="critical depth")
+            panel.legend(fontsize=7, loc="upper left")
+    save(figure, file)
+
+
+def _bounds(arrays: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Least and largest of all that is finite."""
+    every = np.concatenate([array.ravel() for array in arrays])
+    return float(np.nanmin(every)), float(np.nanmax(every))
+
+
 _LATENTS = {
     "step": "relative step of the latent",
     "angle": "angle between steps (degrees)",
@@ -201,12 +344,17 @@ def _band(panel: Axes, depths: np.ndarray, values: np.ndarray, label: str, place
 
 
 def _place(group: Group) -> tuple[str, int, str]:
-    return group.config.env, group.config.depth, group.config.block
+    return group.config.env, group.depth, group.block
 
 
 def save(figure: plt.Figure, file: Path) -> None:
-    """Write a figure and forget it."""
+    """Write a figure and forget it. Names that mathtext cannot read, as between two dollar signs, stand as they are."""
     try:
-        figure.savefig(file, dpi=150)
+        try:
+            figure.savefig(file, dpi=150)
+        except ValueError:
+            for text in figure.findobj(Text):
+                text.set_parse_math(False)
+            figure.savefig(file, dpi=150)
     finally:
         plt.close(figure)

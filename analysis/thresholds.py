@@ -19,8 +19,8 @@ from .likelihood import Contest, Sample, around, contest, noise, observed, sampl
 SIGNIFICANCE = 0.05
 
 _MOST_JUMPS = 3
-_LEAST_DEPTHS = 4
-_LEAST_SEEDS = 2
+LEAST_DEPTHS = 4
+LEAST_SEEDS = 2
 
 # With a single seed nothing is known of noise; this many are a start.
 _FIRST_SEEDS = 5
@@ -156,9 +156,9 @@ class _Test:
 
 def _missing(series: Sample, seeds: int) -> tuple[str, int | None]:
     """What keeps a series from being judged at all ("" if nothing), and the further seeds that would help."""
-    if len(series.x) < _LEAST_DEPTHS:
-        return f"{len(series.x)} depths; at least {_LEAST_DEPTHS} are needed", None
-    if seeds < _LEAST_SEEDS:
+    if len(series.x) < LEAST_DEPTHS:
+        return f"{len(series.x)} depths; at least {LEAST_DEPTHS} are needed", None
+    if seeds < LEAST_SEEDS:
         more = _FIRST_SEEDS - seeds
         return f"{seeds} seed at some depth, so nothing tells noise from effect; {more} more seeds needed", more
     return "", None

@@ -21,7 +21,7 @@ app.register_install_completion_command(help="Install completion of commands and
 
 for command in (training.train, evaluating.evaluate, evaluating.extrapolate, showing.render, showing.envs):
     app.command(command)
-for command in (analysing.compare, analysing.thresholds, analysing.calibrate):
+for command in (analysing.compare, analysing.thresholds, analysing.calibrate, analysing.report):
     app.command(command)
 for command in (sweeping.sweep, sweeping.watch, benching.cost, benching.bench):
     app.command(command)

@@ -100,40 +100,99 @@ def _rate(name: str, backend: str, copies: int = _COPIES, steps: int = 20) -> fl
 
 
 def show_comparison(comparison: Any) -> None:
-    """One line per group of an `analysis.compare.Comparison`."""
-    names = list(dict.fromkeys([comparison.metric, "success_any", "time_at_goal", "dist_final"]))
-    left = ("environment", "block")
-    right = ("depth", "seeds", "parameters", "MFLOP/update", "train s/seed", *names)
-    table = empty_table("final capability: median over seeds (range)", left, right)
-    depth = None
+    """An `analysis.compare.Comparison`: a line per group, then one per pair of looped and stacked groups."""
+    names = comparison.metrics
+    right = ("depth", "seeds", "parameters", "MFLOP", "train s", *names, "P(better)")
+    title = (
+        "final capability: interquartile mean over seeds [95% interval]; MFLOP per gradient step; train s per seed\n"
+        "P(better): probability of improvement over the shallowest agents of the same kind"
+    )
+    table = empty_table(title, ("environment", "agents"), right)
+    place = None
     for row in comparison.rows:
-        if depth not in (None, row["depth"]):
+        if place not in (None, (row["env"], row["depth"])):
             table.add_section()
-        depth = row["depth"]
-        counts = (row["parameters"], row["flops_per_update"])
+        place = (row["env"], row["depth"])
+        counts = (row["parameters"], row["flops_per_update"], row["train_seconds"])
         cells = [
             row["env"],
-            row["label"].replace(f", depth {depth}", ""),
-            str(depth),
+            row["label"].replace(f", depth {row['depth']}", ""),
+            str(row["depth"]),
             str(row["seeds"]),
             f"{counts[0]:,}" if counts[0] else "",
             f"{counts[1] / 1e6:,.0f}" if counts[1] else "",
-            f"{row['train_seconds']:.0f}",
+            f"{counts[2]:.0f}" if counts[2] is not None else "",
         ]
-        table.add_row(*cells, *(_interval(row, name) for name in names))
+        better = row["deeper"]["improvement"] if row["deeper"] else None
+        table.add_row(*cells, *(_interval(row, name) for name in names), _estimate(better) if better else "")
+    show(table)
+    if comparison.matches:
+        show_matches(comparison.matches)
+
+
+def show_matches(matches: Sequence[Any]) -> None:
+    """A line per `analysis.matched.Match`; what has no partner says why."""
+    title = f"looped against stacked, {matches[0].metric}: difference, and probability of improvement [95% interval]"
+    table = empty_table(title, ("environment", "looped", "equal", "against"), ("difference", "P(better)"))
+    looped = None
+    for match in matches:
+        if looped not in (None, (match.env, match.looped)):
+            table.add_section()
+        looped = (match.env, match.looped)
+        found = match.to_json()
+        against, cells = match.stacked, [_estimate(found[name]) for name in ("difference", "improvement")]
+        if against is None:
+            against, cells = match.text.removeprefix(f"{match.looped}: "), ["", ""]
+        table.add_row(match.env, match.looped, match.axis.replace("_", " "), against, *cells)
     show(table)
 
 
 def _interval(row: Mapping[str, Any], name: str) -> str:
-    return spread([row[f"{name}_low"], row[name], row[f"{name}_high"]]) if row["seeds"] > 1 else f"{row[name]:.2f}"
+    return _estimate({"value": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"]})
 
 
-def show_findings(findings: Sequence[Any]) -> None:
-    """One line per series of `analysis.mirage.Finding`, in words."""
+def _estimate(found: Mapping[str, float | None] | None) -> str:
+    """``0.71 [0.62,0.80]``; without an interval the value alone, nothing for none."""
+    if found is None or found["value"] is None:
+        return ""
+    value, low, high = (
+        None if found[name] is None else f"{found[name]:.{2 if abs(found[name]) < 10 else 1}f}"
+        for name in ("value", "low", "high")
+    )
+    return f"{value}" if low is None or high is None else f"{value} [{low},{high}]"
+
+
+def show_verdicts(verdicts: Any) -> None:
+    """An `analysis.verdicts.Verdicts`: each series in words, blocks against each other, critical depths of goals."""
     table = empty_table("thresholds of capability over depth", ("environment", "block", "metric", "verdict"), ())
-    for finding in findings:
+    for finding in verdicts.findings:
         table.add_row(finding.env, finding.block, finding.metric, finding.text)
     show(table)
+    if verdicts.agreements:
+        title = "do thresholds fall at the same effective depth? ratio, looped over stacked [95% interval]"
+        table = empty_table(title, ("environment", "metric", "finding"), ())
+        for one in verdicts.agreements:
+            table.add_row(one.env, one.metric, one.text)
+        show(table)
+    for one in verdicts.maps:
+        show_difficulty(one)
+
+
+def show_difficulty(levels: Any) -> None:
+    """An `analysis.difficulty.DifficultyMap`: a line per goal distance, easiest first."""
+    title = f"{levels.metric} by goal distance and depth: mean over seeds; {levels.env}, {levels.block}"
+    right = ("goal distance", *(str(depth) for depth in levels.depths), "critical depth")
+    table = empty_table(title, (), right)
+    for distance, means, critical in zip(levels.distances, levels.means, levels.critical, strict=True):
+        cells = ["" if np.isnan(mean) else f"{mean:.2f}" for mean in means]
+        table.add_row(f"{distance:.3g}", *cells, _depth_range(critical))
+    show(table)
+
+
+def _depth_range(critical: Any) -> str:
+    """``32 [16,64]``; "none" where no depth passes."""
+    ends = [f"{end:g}" if end is not None else "none" for end in (critical.depth, critical.low, critical.high)]
+    return ends[0] if len(set(ends)) == 1 else f"{ends[0]} [{ends[1]},{ends[2]}]"
 
 
 def show_extrapolation(found: Sequence[Any], verdicts: Sequence[Mapping[str, Any]]) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..config import Whole
-from .common import RunFolders, at_least, write_json
+from .common import RunFolders, at_least, show_notes, write_json
 
 
 def compare(
@@ -19,16 +19,19 @@ def compare(
     metric: str = "success_any",
     json: Path | None = None,
 ) -> None:
-    """Compare runs: a table, and learning curves with seeds as bands, stacked and looped side by side.
+    """Compare runs: final capability over seeds with intervals, looped against stacked at equal cost, learning curves.
+
+    Looped agents meet stacked ones of equal depth, of equal parameters, of equal FLOPs per gradient step, and at equal
+    training time. Intervals are 95% percentile intervals of the stratified bootstrap over seeds.
 
     Parameters
     ----------
     runs
         Run folders, or folders that hold some.
     out
-        Folder for compare.png, compare.csv and compare.json.
+        Folder for compare.png, profile.png, matched.png, compare.csv and compare.json.
     metric
-        Metric to plot, as metrics.jsonl names it.
+        Metric to compare by, as metrics.jsonl names it.
     json
         Write the table to this file too.
     """
@@ -39,6 +42,7 @@ def compare(
     result = comparison.compare(runs, metric)
     files = comparison.write(result, out)
     tables.show_comparison(result)
+    show_notes(result.notes)
     if json is not None:
         write_json(json, result.rows)
     for file in files:
@@ -57,7 +61,8 @@ def thresholds(
     """Say at which depths capability jumps, or that it does not: jump, gradual, flat or undecided.
 
     A jump of a thresholded metric (success) must show on a continuous one (distance, time at goal) too, or is
-    called metric-induced.
+    called metric-induced. Looped and stacked series are asked whether their thresholds fall at the same depth, and runs
+    which depth each goal difficulty needs.
 
     Parameters
     ----------
@@ -66,32 +71,24 @@ def thresholds(
     metrics
         Metrics to judge [default: success_any, time_at_goal and dist_final of runs, all of a table].
     out
-        Folder for thresholds.png and thresholds.csv, the values that were judged.
+        Folder for thresholds.png, difficulty.png, locations.png and thresholds.csv, the values that were judged.
     seed
         Seed of the bootstrap.
     json
         Write the verdicts to this file too.
     """
-    from analysis import mirage, plots, series, table
+    from analysis import verdicts
 
     from .. import tables
-    from ..runs import RunError
 
-    found = series.load(inputs, metrics or ())
-    try:
-        findings = mirage.judge(found, seed=seed)
-        out.mkdir(parents=True, exist_ok=True)
-        plots.thresholds(found, findings, out / "thresholds.png")
-        table.write(found, out / "thresholds.csv")
-    except OSError as error:
-        raise RunError(f"{out}: cannot be written ({error.strerror})") from None
-    except ValueError as error:
-        raise RunError(str(error)) from None
-    tables.show_findings(findings)
+    found = verdicts.judge(inputs, metrics or (), seed=seed)
+    files = verdicts.write(found, out)
+    tables.show_verdicts(found)
+    show_notes(found.notes)
     if json is not None:
-        write_json(json, [finding.to_json() for finding in findings])
-    for name in ("thresholds.png", "thresholds.csv"):
-        print(f"written: {out / name}")
+        write_json(json, found.to_json())
+    for file in files:
+        print(f"written: {file}")
 
 
 def calibrate(
@@ -129,3 +126,40 @@ def calibrate(
     except ValueError as error:
         raise RunError(str(error)) from None
     print(f"written: {out}")
+
+
+def report(
+    runs: RunFolders,
+    /,
+    *,
+    out: Annotated[Path, Parameter(name=("--out", "-o"))] = Path("runs/report"),
+    metrics: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    seed: Whole = 0,
+    json: Path | None = None,
+) -> None:
+    """Report runs in one page that needs no network: findings with numbers, charts, videos, every run.
+
+    Videos below the folders, and what `extrapolate` wrote there, are taken in; nothing is rendered or trained.
+
+    Parameters
+    ----------
+    runs
+        Run folders, or folders that hold some.
+    out
+        Folder for index.html, figures/ (PNG and PDF) and data/ (CSV and JSON).
+    metrics
+        Metrics to judge, the leading one first [default: success_any, time_at_goal and dist_final].
+    seed
+        Seed of the bootstrap.
+    json
+        Write all that the page says to this file too.
+    """
+    from analysis import report as reporting
+
+    written = reporting.write(runs, out, metrics or (), seed)
+    for finding in written.findings:
+        print(finding)
+    if json is not None:
+        write_json(json, written.summary)
+    for file in (*written.files, written.page):
+        print(f"written: {file}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,3 +35,9 @@ def write_json(file: Path, content: Any) -> None:
         file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{file}: cannot be written ({error.strerror})") from None
+
+
+def show_notes(notes: Sequence[str]) -> None:
+    """Print what was left out or is missing, a line each."""
+    for note in notes:
+        print(f"note: {note}")

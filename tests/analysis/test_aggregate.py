@@ -1,20 +1,49 @@
-"""Golden numbers are rliable 1.2.0's (with arch 7.2.0), computed once on the same arrays."""
+"""Agreement with rliable, recorded by ``golden/record.py``, and values worked by hand."""
+
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from analysis import aggregate
 
-X = np.array([[0.12, 0.55, 0.90], [0.18, 0.61, 0.85], [0.25, 0.50, 0.97], [0.09, 0.72, 0.88], [0.31, 0.58, 0.79], [0.22, 0.58, 0.93]])  # fmt: skip  # noqa: E501
-Y = np.array([[0.10, 0.40, 0.90], [0.20, 0.61, 0.80], [0.15, 0.45, 0.95], [0.05, 0.52, 0.70], [0.12, 0.58, 0.91]])
-THRESHOLDS = np.array([0, 0.2, 0.5, 0.58, 0.9, 0.97, 1.0])
+CASES = json.loads(Path(__file__).with_name("golden").joinpath("rliable.json").read_text())["cases"]
+X = np.array(CASES["three tasks"]["x"])
+
+# Two bootstraps of the same data differ by this share of the interval's width.
+DRAWS, SHARE = 10_000, 0.03
 
 
-def test_iqm_is_rliables():
-    assert aggregate.iqm(X) == pytest.approx(0.574)
-    found = aggregate.iqm_interval(X, draws=20000)
-    assert found.value == pytest.approx(0.574)
-    assert (found.low, found.high) == pytest.approx((0.538, 0.613), abs=0.003)
+@pytest.fixture(params=CASES)
+def case(request):
+    return CASES[request.param]
+
+
+def assert_interval(found, low, high):
+    assert (found.low, found.high) == pytest.approx((low, high), abs=SHARE * (high - low))
+
+
+def test_iqm_is_rliables(case):
+    found = aggregate.iqm_interval(case["x"], draws=DRAWS)
+    assert aggregate.iqm(case["x"]) == found.value == pytest.approx(case["iqm"], rel=1e-12)
+    assert_interval(found, *case["iqm_interval"])
+
+
+def test_probability_of_improvement_is_rliables(case):
+    found = aggregate.improvement_interval(case["x"], case["y"], draws=DRAWS)
+    assert found.value == pytest.approx(case["improvement"], rel=1e-12)
+    assert aggregate.probability_of_improvement(case["y"], case["x"]) == pytest.approx(1 - case["improvement"])
+    assert_interval(found, *case["improvement_interval"])
+
+
+def test_performance_profile_is_rliables(case):
+    found = aggregate.performance_profile(case["x"], case["thresholds"], draws=5_000)
+    low, high = np.array(case["profile_interval"])
+    step = 1 / np.size(case["x"])
+    assert found.value == pytest.approx(np.array(case["profile"]), abs=1e-12)
+    assert found.low == pytest.approx(low, abs=step + 1e-9)
+    assert found.high == pytest.approx(high, abs=step + 1e-9)
 
 
 def test_mean_intervals():
@@ -35,23 +64,26 @@ def test_iqm_by_hand():
     assert aggregate.iqm(np.array([100.0, 1, 2, -50])) == 1.5
 
 
-def test_probability_of_improvement_is_rliables():
-    assert aggregate.probability_of_improvement(X, Y) == pytest.approx(0.6722222222222222)
-    assert aggregate.probability_of_improvement(Y, X) == pytest.approx(0.3277777777777778)
-    found = aggregate.improvement_interval(X, Y, draws=20000)
-    assert (found.low, found.high) == pytest.approx((0.47222222, 0.85555556), abs=0.015)
-
-
 def test_probability_of_improvement_by_hand():
     assert aggregate.probability_of_improvement([1.0, 2.0], [0.0, 2.0]) == (1 + 0 + 1 + 0.5) / 4
     assert aggregate.probability_of_improvement(X, X) == pytest.approx(0.5)
 
 
-def test_performance_profile_is_rliables():
-    found = aggregate.performance_profile(X, THRESHOLDS, draws=5000)
-    assert found.value == pytest.approx([1.0, 0.83333333, 0.61111111, 0.44444444, 0.11111111, 0.0, 0.0])
-    assert found.low == pytest.approx([1.0, 0.72222222, 0.5, 0.33333333, 0.0, 0.0, 0.0], abs=1e-6)
-    assert found.high == pytest.approx([1.0, 0.94444444, 0.66666667, 0.55555556, 0.22222222, 0.0, 0.0], abs=1e-6)
+def test_a_contrast_knows_which_way_is_better():
+    low, high = np.array([0.1, 0.2, 0.3, 0.2]), np.array([0.8, 0.7, 0.9, 0.8])
+    found = aggregate.contrast(high, low)
+    assert found.difference.value == pytest.approx(0.6)
+    assert found.difference.low <= 0.6 <= found.difference.high
+    assert found.improvement.value == 1
+    found = aggregate.contrast(high, low, lower_is_better=True)
+    assert found.difference.value == pytest.approx(0.6)
+    assert found.improvement.value == 0
+
+
+def test_single_seeds_have_no_interval():
+    found = aggregate.contrast([0.4], [0.1, 0.2]).to_json()
+    assert found["difference"]["value"] == pytest.approx(0.25)
+    assert found["difference"]["low"] is found["improvement"]["high"] is None
 
 
 def test_intervals_cover_and_repeat():
@@ -72,4 +104,4 @@ def test_scores_that_are_none_are_refused(scores):
 
 def test_different_tasks_are_refused():
     with pytest.raises(ValueError, match="3 tasks against 2"):
-        aggregate.probability_of_improvement(X, Y[:, :2])
+        aggregate.probability_of_improvement(X, X[:, :2])

@@ -64,7 +64,8 @@ HEADER = "env,block,depth,seed,metric,value\n"
         ("", "no column env, block"),
         (HEADER, "no rows"),
         (HEADER + "m,s,4,0,x,1\nm,s,4,1,x,high\n", "line 3: value 'high' is not a number"),
-        (HEADER + "m,s,4,0,x,nan\n", "line 2: value 'nan' is not finite"),
+        (HEADER + "m,s,4,0,x,nan\nm,s,4,1,x,\n", "no row with a finite value"),
+        (HEADER + "m,s,inf,0,x,1\n", "line 2: depth 'inf' is not a whole number"),
         (HEADER + "m,s,4.5,0,x,1\n", "line 2: depth '4.5' is not a whole number"),
         (HEADER + "m,s,0,0,x,1\n", "line 2: depth '0' is not a whole number"),
         (HEADER + "m,s,4,0,x\n", "line 2: fewer fields"),
@@ -77,6 +78,24 @@ def test_bad_tables_are_refused_in_one_line(tmp_path, text, words):
         table.read(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_missing_values_are_left_out_and_named(tmp_path):
+    missing = "".join(f"m,s,8,{seed},x,{value}\n" for seed, value in enumerate(["nan", "", "inf", "NA"]))
+    notes = []
+    (one,) = table.read(written(tmp_path, HEADER + "m,s,4,0,x,1\n" + missing), notes)
+    assert one.depths.tolist() == [4]
+    (note,) = notes
+    assert "line 3 (m, s, depth 8, seed 0, x)" in note and note.endswith("and 1 more")
+
+
+def test_tables_are_merged_and_agree_about_each_place(tmp_path):
+    first = table.read(written(tmp_path, HEADER + "m,s,4,0,x,1\n"))
+    second = table.read(written(tmp_path, HEADER + "m,s,8,0,x,2\n"))
+    (one,) = table.merge([first, second])
+    assert one.depths.tolist() == [4, 8]
+    with pytest.raises(ValueError, match="depth 4, seed 0, x: given twice"):
+        table.merge([first, first])
 
 
 def test_files_that_are_no_table_are_refused(tmp_path):
