@@ -185,6 +185,7 @@ class _Session:
             **device.describe(),
         }
         names = ("state_size", "goal_size", "action_size")
+        collector = self.config.collector()
         self.run.write_meta(
             {
                 "env": dict(zip(names, sizes, strict=True))
@@ -194,6 +195,7 @@ class _Session:
                     "backend": env.backend,
                 },
                 "cost": agent_cost(self.config, *sizes).to_dict(),
+                **({"collector_cost": agent_cost(collector, *sizes).to_dict()} if collector else {}),
                 "sessions": [*meta.get("sessions", []), session],
             }
         )
