@@ -30,6 +30,7 @@ ORDER = [
     "session",
     "evaluation",
     "probing",
+    "inspecting",
     "extrapolating",
     "tables",
     "watching",
