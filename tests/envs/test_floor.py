@@ -49,13 +49,14 @@ def test_a_body_moved_to_the_start_of_another_episode_observes_what_it_would_the
     np.testing.assert_allclose(own.env.achieved_goal(parts[0])[:2], free, atol=1e-5)
     np.testing.assert_allclose(parts[1][:2], free, atol=1e-5)
     changed = np.flatnonzero(~np.isclose(parts[0], first.obs[: own.env.state_size], atol=1e-4))
-    # The humanoid's state holds its goal, and inertias about a centre of mass that the goal body moves.
-    assert set(changed) <= {0, 1} if "humanoid" not in name else {0, 1, 24, 25} <= set(changed)
+    if "humanoid" not in name:  # whose state holds its goal, and inertias about a centre that the goal body moves
+        assert set(changed) <= {0, 1} and changed.size
 
 
 def test_the_humanoid_put_elsewhere_equals_one_that_starts_there(compiled):
     own = compiled("humanoid_u_maze")
-    state = own.reset(jax.random.split(jax.random.key(0), 2))
+    states = (own.reset(jax.random.split(jax.random.key(i), 2)) for i in range(20))
+    state = next(state for state in states if not np.allclose(*state.obs[:, -3:]))  # of two goals
     one, other = (jax.tree.map(lambda leaf, i=i: leaf[i], state) for i in (0, 1))
     place = own.env.qpos(other)[:2], own.env.goal_position(other)[:2]
     np.testing.assert_allclose(jax.jit(own.env.observe_at)(one, *place), other.obs, atol=1e-4)

@@ -50,7 +50,7 @@ def test_a_critic_of_straight_distances_peaks_at_the_goal():
     np.testing.assert_allclose(found.energy[0][free], -apart[free], rtol=1e-5)
     assert free.sum() == 36 * (~found.floor.walls).sum()
     np.testing.assert_allclose(found.action[0][best], [3.2 - found.x[best[0]], 2.1 - found.y[best[1]]], atol=1e-5)
-    assert found.straight_correlation[0] > 0.99 and found.path_correlation[0] < 0.95
+    assert found.straight_correlation[0] > 0.99 and found.path_correlation[0] < 0.97
 
 
 def test_a_critic_that_knows_the_maze_is_told_from_one_that_does_not():
