@@ -186,11 +186,16 @@ def _values(groups: Sequence[Group], name: str) -> list[Value]:
 
 
 def _telling_apart(groups: Sequence[Group], places: Sequence[tuple[Value, Value]], names: Sequence[str]) -> list[str]:
-    """The options that differ within a cell of one environment."""
-    members: dict[Any, list[Group]] = defaultdict(list)
-    for group, place in zip(groups, places, strict=True):
-        members[group.config.env, *place].append(group)
-    return [n for n in names if any(len({getattr(g.config, n) for g in own}) > 1 for own in members.values())]
+    """The first of the options that it takes for no two groups of one environment to share a cell."""
+    chosen: list[str] = []
+    for name in names:
+        values: dict[Any, set[Value]] = defaultdict(set)
+        for group, place in zip(groups, places, strict=True):
+            panel = tuple(getattr(group.config, other) for other in ("env", *chosen))
+            values[panel, place].add(getattr(group.config, name))
+        if any(len(own) > 1 for own in values.values()):
+            chosen.append(name)
+    return chosen
 
 
 def _differs(cells: Sequence[Cell], name: str) -> bool:

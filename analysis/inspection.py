@@ -135,7 +135,7 @@ def ranks(found: Sequence[Inspection], file: Path) -> None:
     """Effective rank and 99% variance rank of phi and psi, seeds as points; and their spectra."""
     figure, panels = plt.subplots(1, 4, figsize=(13.5, 3.2 + 0.05 * len(found)), layout="constrained")
     places = np.arange(len(found))
-    titles = {"effective": "effective rank", "variance": "singular values for 99% of the energy"}
+    titles = {"effective": "effective rank", "variance": "singular values for 99% of the variance"}
     for panel, (kind, title) in zip(panels[:2], titles.items(), strict=True):
         for network, (shift, marker, colour) in _MARKS.items():
             rank = [one.ranks()[network][kind] for one in found]
@@ -146,8 +146,7 @@ def ranks(found: Sequence[Inspection], file: Path) -> None:
         style(panel)
         panel.set_xticks(places, [one.label for one in found], rotation=40, ha="right", fontsize=7)
         panel.set_xlim(-0.5, len(found) - 0.5)
-        panel.set_ylim(bottom=0)
-        panel.margins(y=0.15)
+        panel.set_ylim(0, 1.1 * panel.dataLim.y1)
         panel.yaxis.set_major_locator(MaxNLocator(integer=True))
         panel.set_title(title, fontsize=9)
     panels[0].legend(fontsize=7, frameon=False)

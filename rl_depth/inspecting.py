@@ -28,7 +28,7 @@ from .probing import HeldOut
 from .training import eval_split, make_env
 
 _PER_CELL = 6  # positions along each side of a maze's cell
-_SHARE = 0.99  # of the energy that the variance rank keeps
+_SHARE = 0.99  # of the variance that the variance rank keeps
 _TINY = 1e-12
 
 
@@ -144,7 +144,7 @@ def effective_rank(singular_values: np.ndarray) -> float:
 
 
 def variance_rank(singular_values: np.ndarray, share: float = _SHARE) -> int:
-    """How many of the largest singular values ``[D]`` hold ``share`` of the energy ``sum s^2``.
+    """How many of the largest singular values ``[D]`` hold ``share`` of the variance, ``sum s^2``.
 
     The approximate rank of Yang et al. (2020, arXiv 1909.12255); 0 if all vanish.
     """

@@ -64,6 +64,13 @@ def test_a_third_option_gets_panels_only_where_it_tells_cells_apart(tmp_path):
     assert found.panels == [("point_maze", "looped"), ("point_maze", "stacked")] and len(found.cells) == 8
 
 
+def test_options_that_differ_together_make_no_more_panels_than_it_takes(tmp_path):
+    for depth, batch, (block, width) in itertools.product((4, 8), (16, 32), (("stacked", 8), ("looped", 16))):
+        write(tmp_path, float, depth=depth, batch_size=batch, block=block, width=width)
+    found = grid.grid([tmp_path], "success_any", "depth", "batch_size")
+    assert found.panel_options == ("env", "block") and found.also == ()
+
+
 def test_an_option_that_differs_along_the_grid_is_named(tmp_path):
     for depth, batch in itertools.product((4, 8), (16, 32)):
         odd = depth == 8 and batch == 32
