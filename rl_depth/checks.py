@@ -27,7 +27,8 @@ class RunError(RuntimeError):
 
 def check(config: Config) -> None:
     """Raise `ConfigError` for the first thing that is wrong with a configuration."""
-    for one in (_check_ranges, _check_per_seed, _check_trunks, _check_loops, _check_counts, _check_data, _check_env):
+    parts = (_check_ranges, _check_per_seed, _check_trunks, _check_loops, _check_counts, _check_data, _check_env)
+    for one in (*parts, _check_collector):
         one(config)
 
 
@@ -143,7 +144,7 @@ def _check_per_seed(config: Config) -> None:
 
 def _check_trunks(config: Config) -> None:
     layers = config.block_layers
-    for field in ("depth", "actor_depth", "critic_depth", "phi_depth", "psi_depth"):
+    for field in ("depth", "actor_depth", "critic_depth", "phi_depth", "psi_depth", "collector_depth"):
         depth = getattr(config, field)
         if depth is None or (depth >= layers and depth % layers == 0):
             continue
@@ -227,3 +228,19 @@ def _check_env(config: Config) -> None:
         envs.check_name(config.env)
     except ValueError as error:
         raise ConfigError(f"--env: {error}") from None
+
+
+def _check_collector(config: Config) -> None:
+    depth = config.collector_depth
+    if depth is None:
+        return
+    if config.train_recurrence is not None:
+        _refuse(
+            "collector_depth", depth, "with --train-recurrence collector and learner would train at the same counts"
+        )
+    if config.collect_depth is not None:
+        _refuse("collect_depth", config.collect_depth, f"data is collected at --collector-depth {depth}; drop one")
+    try:
+        config.collector()
+    except ConfigError as error:
+        raise ConfigError(f"--collector-depth {depth}: its agent cannot be: {error}") from None

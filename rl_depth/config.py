@@ -200,6 +200,9 @@ class Config:
     """Steps kept per environment."""
     min_replay_steps: Annotated[int, _int(_DATA)] = 200
     """Steps per environment collected before the first gradient step."""
+    collector_depth: Annotated[int | None, _int(_DATA)] = None
+    """DEPTH of a second agent that collects all data and learns from it too; the agent itself, the learner, only
+    learns from that data and is evaluated [default: the agent collects its own]."""
 
     evals: Annotated[int, _int(_LOG)] = 10
     """Evaluations over the run, evenly spaced; at most one per epoch."""
@@ -292,6 +295,17 @@ class Config:
             remat=self.remat,
             precision=self.precision,
         )
+
+    def collector(self) -> Config | None:
+        """The agent that collects the data, if it is not the learner: the same but for the depth of its networks.
+
+        Raises:
+          ConfigError: there can be no such agent of this depth.
+        """
+        if self.collector_depth is None:
+            return None
+        own = dict.fromkeys(f"{owner}_depth" for owner in ("actor", "critic", "phi", "psi", "collector"))
+        return dataclasses.replace(self, depth=self.collector_depth, **own)
 
     @property
     def epoch_env_steps(self) -> int:

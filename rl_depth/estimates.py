@@ -21,11 +21,11 @@ NO_TIMES = "unknown until the first cell has run"
 
 @dataclass(frozen=True)
 class Estimate:
-    """What one cell takes, all its seeds together.
+    """What one cell takes, all its seeds together, and a collector beside them.
 
     Attributes:
-      parameters: of one agent.
-      flops_per_update: of one agent's gradient step.
+      parameters: of one agent, the learner where another collects.
+      flops_per_update: of its gradient step.
       flops: of the whole run: gradient steps, acting and evaluating.
       memory_bytes: weights with gradients and Adam's moments, replay, activations kept for the backward pass.
       seconds: training and evaluating, without start-up and compiling; None if nothing is known.
@@ -53,14 +53,20 @@ def count(cell: Cell) -> Estimate:
     c = cell.config
     env = make_env(c)
     evaluated = make_env(c, eval_split(env))
-    cost = agent_cost(c, env.state_size, env.goal_size, env.action_size)
+    agents = [c, *([collector] if (collector := c.collector()) else [])]
+    costs = [agent_cost(one, env.state_size, env.goal_size, env.action_size) for one in agents]
     updates = max(0, c.epochs - c.warmup_epochs) * c.updates
-    acted = c.epochs * c.epoch_env_steps + len(c.eval_epochs()) * c.eval_episodes * evaluated.episode_length
+    evaluating = len(c.eval_epochs()) * c.eval_episodes * evaluated.episode_length
+    flops = sum(updates * cost.flops_per_update + evaluating * cost.flops_per_action for cost in costs)
+    collecting = c.epochs * c.epoch_env_steps * costs[-1].flops_per_action
+    sizes = (env.state_size, env.action_size)
+    memories = [agent_memory(one, cost, *sizes) for one, cost in zip(agents, costs, strict=True)]
+    held = sum(memory.state + memory.gradients for memory in memories) + memories[0].replay
     return Estimate(
-        parameters=cost.parameters,
-        flops_per_update=cost.flops_per_update,
-        flops=c.seeds * (updates * cost.flops_per_update + acted * cost.flops_per_action),
-        memory_bytes=c.seeds * agent_memory(c, cost, env.state_size, env.action_size).total,
+        parameters=costs[0].parameters,
+        flops_per_update=costs[0].flops_per_update,
+        flops=c.seeds * (flops + collecting),
+        memory_bytes=c.seeds * (held + max(memory.activations for memory in memories)),
     )
 
 

@@ -241,6 +241,7 @@ class _Session:
             "mesh": self.trainer.layout.shape,
         }
         names = ("state_size", "goal_size", "action_size")
+        collector = self.config.collector()
         self.run.write_meta(
             {
                 "env": dict(zip(names, sizes, strict=True))
@@ -250,6 +251,7 @@ class _Session:
                     "backend": env.backend,
                 },
                 "cost": agent_cost(self.config, *sizes).to_dict(),
+                **({"collector_cost": agent_cost(collector, *sizes).to_dict()} if collector else {}),
                 "sessions": [*meta.get("sessions", []), session],
             }
         )

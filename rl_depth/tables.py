@@ -178,6 +178,31 @@ def show_verdicts(verdicts: Any) -> None:
         show_difficulty(one)
 
 
+def show_inspections(found: Sequence[Any]) -> None:
+    """One line per run and depth of `inspecting.inspect`: medians over seeds (range)."""
+    title = "effective and 99% rank of the representations; rank correlation of energy with nearness to the goal"
+    measures = ("rank phi", "rank psi", "99% phi", "99% psi", "by path", "straight")
+    table = empty_table(title, ("environment", "run"), ("depth", "seeds", *measures))
+    for one in found:
+        ranks, drawn = one.ranks(), one.energy_map
+        numbers = [ranks[network][kind] for kind in ("effective", "variance") for network in ("phi", "psi")]
+        numbers += [drawn.path_correlation, drawn.straight_correlation] if drawn is not None else [(), ()]
+        cells = [spread([float(value) for value in values], 2 if i > 3 else 1) for i, values in enumerate(numbers)]
+        table.add_row(one.config.env, one.run.name, str(one.shown_depth), str(len(one.seeds)), *cells)
+    show(table)
+
+
+def show_grid(found: Any) -> None:
+    """One line per cell of an `analysis.grid.Grid`."""
+    left = [*found.panel_options, found.y, found.x]
+    table = empty_table(f"{found.metric}: interquartile mean over seeds", left, ("seeds", "mean", "95% interval"))
+    for row in found.rows:
+        interval = f"{row['low']:.3g} to {row['high']:.3g}" if row["seeds"] > 1 else ""
+        cells = ["none" if row[name] is None else str(row[name]) for name in left]
+        table.add_row(*cells, str(row["seeds"]), f"{row['iqm']:.3g}", interval)
+    show(table)
+
+
 def show_difficulty(levels: Any) -> None:
     """An `analysis.difficulty.DifficultyMap`: a line per goal distance, easiest first."""
     title = f"{levels.metric} by goal distance and depth: mean over seeds; {levels.env}, {levels.block}"

@@ -28,6 +28,8 @@ from .sharding import Layout
 # Streams of random numbers. A key is fold_in(fold_in(key(seed), stream), epoch): nothing is carried, so
 # evaluating or logging more or less often changes nothing else.
 _INIT, _START, _COLLECT, _LEARN, _EVALUATE = range(5)
+# Of a learner beside a collector, which has the streams above: it does bit for bit what it would do alone.
+_LEARNER_INIT, _LEARNER_LEARN = range(5, 7)
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -40,6 +42,7 @@ class TrainState(flax.struct.PyTreeNode):
     hyper: Hyper
     rollout: rollout.Rollout
     replay: replay.Replay
+    collector: AgentState | None = None  # the agent that acts, if it is not ``agent``
 
 
 def make_env(config: Config, split: str | None = None) -> GoalEnv:
@@ -75,12 +78,20 @@ class Trainer:
     eval_env: GoalEnv
     agent: Agent
     layout: Layout
+    collector: Agent | None = None
 
     @classmethod
     def of(cls, config: Config, layout: Layout = Layout()) -> Trainer:  # noqa: B008 - frozen
         """The trainer that a configuration describes, on one device unless told otherwise."""
-        env = make_env(config)
-        return cls(config, env, make_env(config, eval_split(env)), make_agent(config, env), layout)
+        env, collector = make_env(config), config.collector()
+        return cls(
+            config,
+            env,
+            make_env(config, eval_split(env)),
+            make_agent(config, env),
+            layout,
+            make_agent(collector, env) if collector else None,
+        )
 
     def init(self, seed: jax.Array) -> TrainState:
         """A run before its first epoch."""
@@ -90,7 +101,8 @@ class Trainer:
             seed=seed,
             epoch=jnp.int32(0),
             diverged=jnp.int32(-1),
-            agent=self.agent.create(key(_INIT)),
+            agent=self.agent.create(key(_LEARNER_INIT if self.collector else _INIT)),
+            collector=self.collector.create(key(_INIT)) if self.collector else None,
             hyper=Hyper.of(c, seed - c.seed),
             rollout=rollout.start(self.env, c.num_envs, key(_START)),
             replay=replay.create(c.replay_steps, c.num_envs, self.env.state_size, self.env.action_size),
@@ -100,20 +112,29 @@ class Trainer:
         """Step the environments with the policy and store what they did; begins an epoch."""
 
         def policy(observed: jax.Array, goal: jax.Array, key: jax.Array) -> jax.Array:
-            return self.agent.act(state.agent.params, observed, goal, key, depth)
+            return agent.act(own.params, observed, goal, key, depth)
 
+        agent, own = (self.collector, state.collector) if self.collector else (self.agent, state.agent)
         depth = None if self.config.collect_depth is None else jnp.int32(self.config.collect_depth)
         key = _key(state.seed, _COLLECT, state.epoch)
         rolled, transitions = rollout.collect(self.env, policy, state.rollout, self.config.unroll, key)
         return state.replace(epoch=state.epoch + 1, rollout=rolled, replay=replay.insert(state.replay, transitions))
 
     def learn(self, state: TrainState) -> tuple[TrainState, Metrics]:
-        """Take the epoch's gradient steps. Returns the means of their metrics."""
+        """Take the epoch's gradient steps. Returns the means of their metrics; a collector's bear its name."""
+        own, metrics = self._learn(self.agent, state.agent, state, _LEARNER_LEARN if self.collector else _LEARN)
+        new = state.replace(agent=own)
+        if self.collector:
+            collector, its_metrics = self._learn(self.collector, state.collector, state, _LEARN)
+            new, metrics = new.replace(collector=collector), metrics | _of_collector(its_metrics)
+        return _keep_if_finite(state, new, metrics), metrics
+
+    def _learn(self, agent: Agent, own: AgentState, state: TrainState, stream: int) -> tuple[AgentState, Metrics]:
         c = self.config
-        sample_key, update_key = jax.random.split(_key(state.seed, _LEARN, state.epoch))
+        sample_key, update_key = jax.random.split(_key(state.seed, stream, state.epoch))
         picks = replay.sample(state.replay, state.hyper.gamma, c.batch_size, c.updates, sample_key)
 
-        def step(agent: AgentState, inputs: tuple[Any, jax.Array]) -> tuple[AgentState, Metrics]:
+        def step(own: AgentState, inputs: tuple[Any, jax.Array]) -> tuple[AgentState, Metrics]:
             (row, goal_row, env), key = inputs
             batch = Batch(
                 state=state.replay.state[row, env],
@@ -121,35 +142,45 @@ class Trainer:
                 goal=self.env.achieved_goal(state.replay.state[goal_row, env]),
             )
             batch = self.layout.spread(batch)
-            return self.agent.update(agent, batch, state.hyper, key, (state.epoch - 1) / max(c.epochs - 1, 1))
+            return agent.update(own, batch, state.hyper, key, (state.epoch - 1) / max(c.epochs - 1, 1))
 
-        agent, metrics = jax.lax.scan(step, state.agent, (picks, jax.random.split(update_key, c.updates)))
-        metrics = jax.tree.map(jnp.mean, metrics)
-        return _keep_if_finite(state, agent, metrics), metrics
+        own, metrics = jax.lax.scan(step, own, (picks, jax.random.split(update_key, c.updates)))
+        return own, jax.tree.map(jnp.mean, metrics)
 
     def evaluate(self, state: TrainState) -> dict[str, jax.Array]:
-        """Episodes of the policy's mode on the evaluation split; ``[eval_episodes]`` each."""
-
-        def policy(observed: jax.Array, goal: jax.Array, key: jax.Array) -> jax.Array:
-            del key
-            return self.agent.act(state.agent.params, observed, goal)
-
+        """Episodes of the policy's mode on the evaluation split, a collector's too; ``[eval_episodes]`` each."""
         reset_key, key = jax.random.split(_key(state.seed, _EVALUATE, state.epoch))
         reset_keys = self.layout.spread(jax.random.split(reset_key, self.config.eval_episodes))
-        return rollout.evaluate(self.eval_env, policy, reset_keys, key)
+
+        def episodes(agent: Agent, own: AgentState) -> dict[str, jax.Array]:
+            def policy(observed: jax.Array, goal: jax.Array, key: jax.Array) -> jax.Array:
+                del key
+                return agent.act(own.params, observed, goal)
+
+            return rollout.evaluate(self.eval_env, policy, reset_keys, key)
+
+        found = episodes(self.agent, state.agent)
+        return found | _of_collector(episodes(self.collector, state.collector)) if self.collector else found
 
 
 def _key(seed: jax.Array, stream: int, epoch: jax.Array) -> jax.Array:
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), stream), epoch)
 
 
-def _keep_if_finite(state: TrainState, agent: AgentState, metrics: Metrics) -> TrainState:
-    """``state`` with the new agent, or with its old one for good once anything became non-finite."""
-    leaves = [*jax.tree.leaves(metrics), *jax.tree.leaves(agent.params)]
+def _of_collector(metrics: Metrics) -> Metrics:
+    return {f"collector_{name}": value for name, value in metrics.items() if name != "goal_distance"}
+
+
+def _keep_if_finite(state: TrainState, new: TrainState, metrics: Metrics) -> TrainState:
+    """``new``, or ``state`` with its old agents for good once anything became non-finite."""
+    agents, old = ((s.agent, s.collector) for s in (new, state))
+    leaves = jax.tree.leaves([metrics, [own.params for own in agents if own is not None]])
     finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
     good = finite & (state.diverged < 0)
+    agent, collector = jax.tree.map(lambda a, b: jnp.where(good, a, b), agents, old)
     return state.replace(
-        agent=jax.tree.map(lambda new, old: jnp.where(good, new, old), agent, state.agent),
+        agent=agent,
+        collector=collector,
         diverged=jnp.where((state.diverged < 0) & ~finite, state.epoch, state.diverged),
     )
 

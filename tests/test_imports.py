@@ -36,6 +36,7 @@ ORDER = [
     "session",
     "evaluation",
     "probing",
+    "inspecting",
     "extrapolating",
     "tables",
     "watching",
