@@ -145,7 +145,8 @@ def load(name: str) -> ModuleType:
     for attribute, parameters in LAYOUT[name].items():
         lacking = set(parameters) - _parameters(getattr(module, attribute, None))
         if lacking:
-            what = f"{attribute} takes no {', '.join(sorted(lacking))}" if hasattr(module, attribute) else attribute
+            known = hasattr(module, attribute)
+            what = f"{attribute} takes no {', '.join(sorted(lacking))}" if known else f"no {attribute}"
             raise PeerError(f"{PEER} {_version()} has another layout: agents/crl/{name}.py: {what}")
     return module
 
