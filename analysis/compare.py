@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,14 +16,14 @@ from rl_depth.config import ConfigError
 from rl_depth.runs import RunError
 
 from . import mirage
-from .aggregate import Contrast, contrast, iqm_interval, performance_profile
+from .aggregate import Contrast, contrast
 from .groups import Gathered, Group, collect, gather, group_runs
 from .matched import Match, matched
+from .rows import missing, profile, summary
 from .series import DEFAULT_METRICS, arrange
+from .tabled import TableComparison, compare_tables
 
-__all__ = ["Comparison", "Gathered", "Group", "collect", "compare", "gather", "group_runs", "write"]
-
-_THRESHOLDS = 21  # of a performance profile
+__all__ = ["Comparison", "Gathered", "Group", "collect", "compare", "compare_inputs", "gather", "group_runs", "write"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,41 +86,32 @@ class Comparison:
             "train_seconds": round(seconds, 1) if np.isfinite(seconds) else None,
         }
         for name in self.metrics:
-            row |= _summary(name, group.final(name) if name in group.curves else np.array([]))
+            row |= summary(name, group.final(name) if name in group.curves else np.array([]))
         first, better = self.deeper.get(_place(group), (None, None))
         row["deeper"] = {"than": first.label, "than_depth": first.depth} | better.to_json() if first else None
         mine = [match for match in self.matches if (match.env, match.looped) == (group.config.env, group.label)]
         row["matched"] = [match.to_json() for match in mine]
-        row["profile"] = self._profile(group)
-        return row | {"label": group.label, "runs": list(group.runs)}
-
-    def _profile(self, group: Group) -> dict[str, list[float] | None]:
         every = [other.final(self.metric) for other in self.groups if other.config.env == group.config.env]
-        taus = np.linspace(min(v.min() for v in every), max(v.max() for v in every), _THRESHOLDS)
-        sign = -1 if mirage.lower_is_better(self.metric) else 1
-        found = performance_profile(sign * group.final(self.metric), sign * taus)
-        several = len(group.seeds) > 1
-        return {
-            "threshold": taus.tolist(),
-            "share": found.value.tolist(),
-            "low": found.low.tolist() if several else None,
-            "high": found.high.tolist() if several else None,
-        }
+        lower = mirage.lower_is_better(self.metric)
+        row["profile"] = profile(group.final(self.metric), every, lower_is_better=lower)
+        return row | {"label": group.label, "runs": list(group.runs)}
 
 
 def _place(group: Group) -> str:
     return f"{group.config.env}, {group.label}"
 
 
-def _summary(name: str, values: np.ndarray) -> dict[str, float | None]:
-    """Statistics over seeds ``[S]``; all None for none."""
-    names = [name, *(f"{name}_{part}" for part in ("low", "high", "median", "min", "max"))]
-    if not len(values):
-        return dict.fromkeys(names)
-    middle = iqm_interval(values)
-    ends = (float(middle.low), float(middle.high)) if len(values) > 1 else (None, None)
-    numbers = (float(middle.value), *ends, float(np.median(values)), float(values.min()), float(values.max()))
-    return dict(zip(names, numbers, strict=True))
+def compare_inputs(inputs: Sequence[Path], metric: str | None = None) -> Comparison | TableComparison:
+    """Compare run folders (see ``compare``) or tables (see ``tabled.compare_tables``).
+
+    Raises:
+      RunError: nothing there that can be used, or both kinds at once.
+      ConfigError: nothing has such a metric; names those there are.
+    """
+    tables = [path for path in inputs if path.is_file()]
+    if tables and len(tables) < len(inputs):
+        raise RunError("give run folders or tables, not both at once")
+    return compare_tables(tables, metric) if tables else compare(inputs, metric or DEFAULT_METRICS[0])
 
 
 def compare(paths: Iterable[Path | str], metric: str = "success_any") -> Comparison:
@@ -140,47 +131,34 @@ def compare(paths: Iterable[Path | str], metric: str = "success_any") -> Compari
         known = sorted({name for group in gathered.groups for name in group.curves})
         raise ConfigError(f"--metric {metric}: the runs have {', '.join(known)}")
     lacking = [_place(group) for group in gathered.groups if metric not in group.curves]
-    notes = [*gathered.notes, *(f"left out, no {metric}: {place}" for place in lacking), *_missing(groups)]
+    notes = [*gathered.notes, *(f"left out, no {metric}: {place}" for place in lacking), *missing(groups, metric)]
     return Comparison(tuple(groups), metric, tuple(notes))
 
 
-def _missing(groups: Iterable[Group]) -> list[str]:
-    """What keeps groups from being compared: single seeds, single depths, one kind of block."""
-    notes = []
-    for env in dict.fromkeys(group.config.env for group in groups):
-        own = [group for group in groups if group.config.env == env]
-        single = [group.label for group in own if len(group.seeds) == 1]
-        if single:
-            places = "; ".join(single[:3]) + (f" and {len(single) - 3} more" if len(single) > 3 else "")
-            notes.append(f"one seed, so no intervals: {env}, {places}")
-        blocks, depths = {group.block for group in own}, {group.depth for group in own}
-        if len(blocks) == 1:
-            notes.append(f"only {blocks.pop()} runs, so nothing to compare blocks by: {env}")
-        if len(depths) == 1:
-            notes.append(f"only depth {depths.pop()}, so nothing is said of depth: {env}")
-    return notes
-
-
-def write(comparison: Comparison, out: Path) -> list[Path]:
+def write(comparison: Comparison | TableComparison, out: Path) -> list[Path]:
     """Write figures, table and JSON into a folder; returns the files.
 
-    ``compare.png`` (learning curves), ``profile.png`` (performance profiles), ``matched.png`` if looped and stacked
-    runs are there, ``compare.csv`` and ``compare.json``.
+    ``compare.png`` (learning curves, of runs), ``profile.png`` (performance profiles), ``matched.png`` if looped and
+    stacked ones are there, ``compare.csv`` and ``compare.json``.
 
     Raises:
       RunError: the folder cannot be written.
     """
     from . import plots
 
-    files = [out / name for name in ("compare.png", "profile.png", "compare.csv", "compare.json")]
+    files = [out / name for name in ("profile.png", "compare.csv", "compare.json")]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        plots.learning_curves(comparison.groups, comparison.metric, files[0])
-        plots.profiles(comparison.groups, comparison.metric, files[1])
-        (out / "matched.png").unlink(missing_ok=True)  # an earlier comparison's
+        for name in ("compare.png", "matched.png"):
+            (out / name).unlink(missing_ok=True)  # an earlier comparison's
+        if isinstance(comparison, Comparison):
+            files.insert(0, out / "compare.png")
+            plots.learning_curves(comparison.groups, comparison.metric, files[0])
+        agents = comparison.groups if isinstance(comparison, Comparison) else comparison.cells
+        plots.profiles(agents, comparison.metric, out / "profile.png")
         if any(match.contrast for match in comparison.matches):
-            files.insert(2, out / "matched.png")
-            plots.matched(comparison.matches, files[2])
+            files.append(out / "matched.png")
+            plots.matched(comparison.matches, files[-1])
         _write_table(comparison, out / "compare.csv")
         (out / "compare.json").write_text(json.dumps(comparison.rows, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
@@ -188,7 +166,7 @@ def write(comparison: Comparison, out: Path) -> list[Path]:
     return files
 
 
-def _write_table(comparison: Comparison, file: Path) -> None:
+def _write_table(comparison: Comparison | TableComparison, file: Path) -> None:
     """Rows without what is nested; contrasts as flat columns."""
     nested = {"runs", "deeper", "matched", "profile"}
     rows = []

@@ -58,6 +58,11 @@ class Group:
     extras: Extras
 
     @property
+    def env(self) -> str:
+        """Environment."""
+        return self.config.env
+
+    @property
     def block(self) -> str:
         """Block of the networks; of most of them where they differ."""
         return majority(self.config, "block")

@@ -196,10 +196,7 @@ class Agreement:
 
 
 def agreements(findings: Sequence[Finding], series: Sequence[Series], seed: int = 0) -> list[Agreement]:
-    """Compare the locations of looped series with those of stacked ones in the same environment and metric.
-
-    A looped series "looped, width 64, injection concat" meets the stacked one that shares most of what its name says
-    and says nothing else ("stacked, width 64").
+    """Compare the locations of looped series with those of their partners in the same environment and metric.
 
     Args:
       findings: verdicts of the series (``mirage.judge``).
@@ -209,23 +206,33 @@ def agreements(findings: Sequence[Finding], series: Sequence[Series], seed: int 
     by_name = {(one.env, one.block, one.metric): one for one in series}
     found = []
     for looped in findings:
-        kind, rest = _name_parts(looped.block)
-        if kind != "looped":
+        near = {f.block: f for f in findings if (f.env, f.metric) == (looped.env, looped.metric)}
+        name = partner(looped.block, list(near))
+        if name is None:
             continue
-        near = [f for f in findings if (f.env, f.metric) == (looped.env, looped.metric)]
-        stacked = [f for f in near if _name_parts(f.block)[0] == "stacked" and _name_parts(f.block)[1] <= rest]
-        if not stacked:
-            continue
-        partner = max(stacked, key=lambda f: len(_name_parts(f.block)[1]))
-        pair = [by_name[f.env, f.block, f.metric] for f in (partner, looped)]
+        stacked = near[name]
+        pair = [by_name[f.env, f.block, f.metric] for f in (stacked, looped)]
         ratio = compare_locations(
             *((one.depths, one.values) for one in pair),
             higher_is_better=not lower_is_better(looped.metric),
-            verdicts=(partner.verdict, looped.verdict),
+            verdicts=(stacked.verdict, looped.verdict),
             seed=seed,
         )
-        found.append(Agreement(looped.env, looped.metric, partner.block, looped.block, ratio))
+        found.append(Agreement(looped.env, looped.metric, stacked.block, looped.block, ratio))
     return found
+
+
+def partner(block: str, others: Sequence[str]) -> str | None:
+    """The stacked block that a looped one is compared with; None for other blocks, or if there is none.
+
+    "looped, width 64, injection concat" meets the one that shares most of what it says and says nothing else:
+    "stacked, width 64" or else "stacked".
+    """
+    kind, rest = _name_parts(block)
+    stacked = [name for name in others if _name_parts(name)[0] == "stacked" and _name_parts(name)[1] <= rest]
+    if kind != "looped" or not stacked:
+        return None
+    return max(stacked, key=lambda name: len(_name_parts(name)[1]))
 
 
 def _name_parts(block: str) -> tuple[str, frozenset[str]]:

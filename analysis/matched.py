@@ -106,7 +106,7 @@ def _match(loop: Group, stacks: Sequence[Group], metric: str, axis: str, seed: i
     costs = costs or (_cost(loop, axis), _cost(partner, axis))
     values = values or (loop.final(metric), partner.final(metric))
     found = contrast(*values, lower_is_better=mirage.lower_is_better(metric), seed=seed)
-    text = f"{loop.label} against {partner.label} at {_UNITS[axis][1].format(costs[0])}: {_in_words(found, metric)}"
+    text = f"{loop.label} against {partner.label} at {_UNITS[axis][1].format(costs[0])}: {in_words(found, metric)}"
     about = (loop.config.env, metric, axis, loop.label, loop.depth, costs[0])
     return Match(*about, partner.label, partner.depth, costs[1], found, text)
 
@@ -222,7 +222,8 @@ def _up_to(group: Group, metric: str, budget: float) -> np.ndarray:
     return np.array(found)
 
 
-def _in_words(found: Contrast, metric: str) -> str:
+def in_words(found: Contrast, metric: str) -> str:
+    """A contrast of looped with stacked seeds."""
     difference, improvement = found.difference, found.improvement
     text = f"{metric} {difference.value:+.3g}"
     if np.isfinite(difference.low):

@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     from .locations import Agreement
     from .matched import Match
     from .mirage import Finding
+    from .rows import Agents
     from .table import Series
 
 COLOURS = {"stacked": "#1f6fb4", "looped": "#d9661f"}
 SHADES = {"stacked": plt.colormaps["Blues"], "looped": plt.colormaps["Oranges"]}
 
+_OTHER = plt.colormaps["Greys"]
 _BESIDE = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
 
 _LABELS = {
@@ -106,14 +108,14 @@ def learning_curves(groups: Sequence[Group], metric: str, file: Path) -> None:
     save(figure, file)
 
 
-def profiles(groups: Sequence[Group], metric: str, file: Path) -> None:
+def profiles(groups: Sequence[Agents], metric: str, file: Path) -> None:
     """One panel per environment: share of seeds beyond each value of a metric, with intervals; darker is deeper."""
-    environments = sorted({group.config.env for group in groups})
+    environments = sorted({group.env for group in groups})
     size = (0.8 + 6.0 * len(environments), 3.6)
     figure, panels = plt.subplots(1, len(environments), figsize=size, squeeze=False, layout="constrained")
     sign = -1 if lower_is_better(metric) else 1
     for panel, environment in zip(panels[0], environments, strict=True):
-        own = [group for group in groups if group.config.env == environment]
+        own = [group for group in groups if group.env == environment]
         depths = sorted({group.depth for group in own})
         finals = [group.final(metric) for group in own]
         low, high = min(v.min() for v in finals), max(v.max() for v in finals)
@@ -121,7 +123,7 @@ def profiles(groups: Sequence[Group], metric: str, file: Path) -> None:
         taus = np.linspace(low - margin, high + margin, 201)
         for group, values in zip(own, finals, strict=True):
             share = performance_profile(sign * values, sign * taus, draws=500)
-            colour = SHADES[group.block](0.35 + 0.6 * (depths.index(group.depth) + 1) / len(depths))
+            colour = SHADES.get(group.block, _OTHER)(0.35 + 0.6 * (depths.index(group.depth) + 1) / len(depths))
             panel.plot(taus, share.value, color=colour, label=f"{group.label} ({len(values)})", lw=1.4)
             if len(values) > 1:
                 panel.fill_between(taus, share.low, share.high, color=colour, alpha=0.08, lw=0)

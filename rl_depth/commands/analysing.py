@@ -12,11 +12,11 @@ from .common import RunFolders, at_least, show_notes, write_json
 
 
 def compare(
-    runs: RunFolders,
+    inputs: RunFolders,
     /,
     *,
     out: Path = Path("runs/compare"),
-    metric: str = "success_any",
+    metric: str | None = None,
     json: Path | None = None,
 ) -> None:
     """Compare runs: final capability over seeds with intervals, looped against stacked at equal cost, learning curves.
@@ -26,12 +26,12 @@ def compare(
 
     Parameters
     ----------
-    runs
-        Run folders, or folders that hold some.
+    inputs
+        Run folders, folders that hold some, or CSV files with columns env, block, depth, seed, metric, value.
     out
         Folder for compare.png, profile.png, matched.png, compare.csv and compare.json.
     metric
-        Metric to compare by, as metrics.jsonl names it.
+        Metric to compare by, as metrics.jsonl or the table names it [default: success_any, or the first of a table].
     json
         Write the table to this file too.
     """
@@ -39,7 +39,7 @@ def compare(
 
     from .. import tables
 
-    result = comparison.compare(runs, metric)
+    result = comparison.compare_inputs(inputs, metric)
     files = comparison.write(result, out)
     tables.show_comparison(result)
     show_notes(result.notes)

@@ -84,7 +84,7 @@ def test_what_cannot_be_said_is_noted(tmp_path, fabricate):
     comparison = compare([tmp_path])
     assert comparison.notes == (
         "one seed, so no intervals: point_maze, stacked, depth 8",
-        "only stacked runs, so nothing to compare blocks by: point_maze",
+        "only stacked networks, so nothing to compare blocks by: point_maze",
         "only depth 8, so nothing is said of depth: point_maze",
     )
     assert comparison.rows[0]["success_any_low"] is None
