@@ -16,12 +16,14 @@ from rl_depth.config import ConfigError
 from rl_depth.runs import RunError
 
 from . import mirage
-from .aggregate import Contrast, contrast, iqm_interval
+from .aggregate import Contrast, contrast, iqm_interval, performance_profile
 from .groups import Gathered, Group, collect, gather, group_runs
 from .matched import Match, matched
 from .series import DEFAULT_METRICS, arrange
 
 __all__ = ["Comparison", "Gathered", "Group", "collect", "compare", "gather", "group_runs", "write"]
+
+_THRESHOLDS = 21  # of a performance profile
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +66,8 @@ class Comparison:
 
         A metric's own name holds its interquartile mean over seeds, ``_low`` and ``_high`` the bootstrap interval
         (None for one seed), ``_median``, ``_min`` and ``_max`` what they say. ``deeper`` compares with the
-        shallowest group of the same line, ``matched`` a looped group with stacked ones.
+        shallowest group of the same line, ``matched`` a looped group with stacked ones. ``profile`` is the
+        performance profile: the share of seeds better than each threshold, the same ones within an environment.
         """
         return [self._row(group) for group in self.groups]
 
@@ -88,7 +91,21 @@ class Comparison:
         row["deeper"] = {"than": first.label, "than_depth": first.depth} | better.to_json() if first else None
         mine = [match for match in self.matches if (match.env, match.looped) == (group.config.env, group.label)]
         row["matched"] = [match.to_json() for match in mine]
+        row["profile"] = self._profile(group)
         return row | {"label": group.label, "runs": list(group.runs)}
+
+    def _profile(self, group: Group) -> dict[str, list[float] | None]:
+        every = [other.final(self.metric) for other in self.groups if other.config.env == group.config.env]
+        taus = np.linspace(min(v.min() for v in every), max(v.max() for v in every), _THRESHOLDS)
+        sign = -1 if mirage.lower_is_better(self.metric) else 1
+        found = performance_profile(sign * group.final(self.metric), sign * taus)
+        several = len(group.seeds) > 1
+        return {
+            "threshold": taus.tolist(),
+            "share": found.value.tolist(),
+            "low": found.low.tolist() if several else None,
+            "high": found.high.tolist() if several else None,
+        }
 
 
 def _place(group: Group) -> str:
@@ -173,7 +190,7 @@ def write(comparison: Comparison, out: Path) -> list[Path]:
 
 def _write_table(comparison: Comparison, file: Path) -> None:
     """Rows without what is nested; contrasts as flat columns."""
-    nested = {"runs", "deeper", "matched"}
+    nested = {"runs", "deeper", "matched", "profile"}
     rows = []
     for row in comparison.rows:
         flat = {name: value for name, value in row.items() if name not in nested}

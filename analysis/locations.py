@@ -158,6 +158,9 @@ def compare_locations(
         kind = "critical depth"
         places = [int(_half_way(sign * s.means[None])[0]) for s in samples]
         drawn = [_half_way(sign * _resampled_means(s, draws, rng)) for s in samples]
+        if 0 in places:
+            text = "no thresholds to compare: half way to the best is passed at the shallowest depth already"
+            return LocationRatio("none", None, None, None, None, text)
     else:
         found = " and ".join(verdict.verdict for verdict in verdicts)
         return LocationRatio("none", None, None, None, None, f"no thresholds to compare: {found}")

@@ -54,6 +54,17 @@ def test_depths_are_compared_with_the_shallowest_and_blocks_with_each_other(swee
     assert lower[3]["deeper"]["difference"]["value"] < 0
 
 
+@pytest.mark.parametrize(("metric", "better"), [("success_any", np.greater), ("dist_final", np.less)])
+def test_profiles_are_shares_of_seeds_beyond_thresholds(sweep, metric, better):
+    comparison = compare([sweep], metric)
+    for row, group in zip(comparison.rows, comparison.groups, strict=True):
+        profile, final = row["profile"], group.final(metric)
+        shares = [better(final, tau).mean() for tau in profile["threshold"]]
+        assert profile["share"] == pytest.approx(shares)
+        assert all(low <= s <= high for low, s, high in zip(profile["low"], shares, profile["high"], strict=True))
+    assert comparison.rows[0]["profile"]["threshold"] == comparison.rows[3]["profile"]["threshold"]
+
+
 def test_files_hold_the_same_numbers(sweep, tmp_path):
     comparison = compare([sweep])
     files = {file.name: file for file in write(comparison, tmp_path / "out")}

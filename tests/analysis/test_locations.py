@@ -76,6 +76,13 @@ def test_flat_series_have_no_thresholds_to_compare(depths, noisy, stepped):
     assert found.text == "no thresholds to compare: jump and flat"
 
 
+def test_what_the_shallowest_depth_can_do_has_no_threshold(depths, noisy):
+    falling = (depths, noisy(logistic(-INDEX, -4.0, 3.0)))
+    found = compare_locations(falling, falling)
+    assert (found.kind, found.ratio) == ("none", None)
+    assert "passed at the shallowest depth already" in found.text
+
+
 def test_a_fall_is_no_threshold_of_capability(depths, noisy, stepped):
     rising, falling = noisy(stepped(), seed=1), -noisy(stepped(), seed=2)
     assert compare_locations((depths, rising), (depths, falling)).kind != "jump"
