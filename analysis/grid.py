@@ -88,8 +88,7 @@ class Grid:
             "low": float(own.low),
             "high": float(own.high),
             "values": cell.values.tolist(),
-            "parameters": cell.group.cost.get("parameters"),
-            "flops_per_update": cell.group.cost.get("flops_per_update"),
+            "cost": dict(cell.group.cost),
             "also": {name: option(cell.group.config, name) for name in self.also},
             "runs": list(cell.group.runs),
         }

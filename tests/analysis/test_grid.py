@@ -47,7 +47,7 @@ def test_cells_hold_the_interquartile_mean_and_its_interval(two_by_two):
         np.testing.assert_allclose(row["values"], [base, base + 0.1, base + 0.2])
         assert row["iqm"] == pytest.approx(base + 0.1)
         assert base - 1e-9 <= row["low"] < row["iqm"] < row["high"] <= base + 0.2 + 1e-9
-        assert row["parameters"] == 1000 and len(row["runs"]) == 1
+        assert row["cost"] == {"parameters": 1000, "flops_per_update": 7000} and len(row["runs"]) == 1
     assert found.also == ()
 
 
@@ -84,6 +84,8 @@ def test_runs_of_nearly_equal_parameters_share_a_row(tmp_path):
     for depth, width, parameters in ((4, 44, 980), (8, 32, 1000), (4, 89, 4100), (8, 64, 4000)):
         write(tmp_path, float, parameters, depth=depth, width=width)
     found = grid.grid([tmp_path], "success_any", "depth", "parameters")
+    assert [row["parameters"] for row in found.rows] == [990, 990, 4050, 4050]
+    assert [row["cost"]["parameters"] for row in found.rows] == [980, 1000, 4100, 4000]
     assert found.ticks("y") == [990, 4050] and found.ticks("x") == [4, 8] and len(found.panels) == 1
     assert grid.grid([tmp_path], "success_any", "depth", "flops_per_update").ticks("y") == [6930, 28350]
 
