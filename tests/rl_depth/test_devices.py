@@ -27,7 +27,9 @@ main(sys.argv[1:])
 
 @pytest.mark.slow
 def test_every_mesh_gives_the_numbers_of_one_device():
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    # Devices may wait for each other long where they are more than the cores, and others use those too.
+    flags = "--xla_force_host_platform_device_count=4 --xla_cpu_collective_call_terminate_timeout_seconds=600"
+    environment = os.environ | {"XLA_FLAGS": flags}
     environment["PYTHONPATH"] = os.pathsep.join([str(_HERE), environment.get("PYTHONPATH", "")])
     command = [sys.executable, _HERE / "spread_run.py"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
