@@ -10,10 +10,13 @@ demo: $(READY)
 	$(BIN)/rl-depth sweep configs/sweeps/demo.toml --out $(DEMO)/runs
 	$(BIN)/rl-depth compare $(DEMO)/runs --out $(DEMO)/report
 	$(BIN)/rl-depth render $(DEMO)/runs/stacked $(DEMO)/runs/looped --episodes 3 --gif --out $(DEMO)/report
+	$(BIN)/rl-depth report $(DEMO) --out $(DEMO)/report
 	@echo "Report folder: $(DEMO)/report"
+	@echo "  index.html                 all of it in one page: findings, charts, videos, runs; needs no network"
 	@echo "  compare.png, compare.csv   learning curves and table"
 	@echo "  rollout.mp4, rollout.gif   both agents side by side"
 	@echo "  rollout.html               the same episodes to turn and zoom in a browser"
+	@echo "  figures/, data/            figures as PNG and PDF, numbers as CSV and JSON"
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal

@@ -59,6 +59,19 @@ def iqm_interval(scores: np.ndarray, *, draws: int = _DRAWS, seed: int = 0) -> E
     return _estimate(np.float64(iqm(scores)), stats.trim_mean(drawn, 0.25, axis=1))
 
 
+def mean_interval(values: np.ndarray, *, draws: int = _DRAWS, seed: int = 0) -> Estimate:
+    """Means over seeds of ``[S, N]``, and intervals of each, ``[N]``; the N belong to a seed and are drawn with it.
+
+    Percentiles of a bootstrap are short of their name for few seeds: of three, the interval is the range of the
+    values, which covers the mean of a normal in 75% of cases rather than 95%, and of five in some 85%.
+    """
+    values = np.asarray(values, float)
+    if values.ndim != 2 or not len(values):
+        raise ValueError(f"values must be seeds by columns, and not empty: shape {values.shape}")
+    picks = np.random.default_rng(seed).integers(len(values), size=(draws, len(values)))
+    return _estimate(values.mean(axis=0), values[picks].mean(axis=1))
+
+
 def probability_of_improvement(scores_x: np.ndarray, scores_y: np.ndarray) -> float:
     """``P(X > Y) + P(X = Y) / 2`` for a seed of each, ``[S_x, T]`` and ``[S_y, T]``, averaged over tasks."""
     x, y = _paired(scores_x, scores_y)

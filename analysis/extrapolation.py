@@ -5,14 +5,21 @@ Axes: ``S`` seeds, ``D`` test depths, ``R`` block applications.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import stats
+
+from . import aggregate
+
+if TYPE_CHECKING:
+    from rl_depth.extrapolating import Findings
 
 _DRAWS = 2000
-_NOISE = 2.0  # standard errors
+_CONFIDENCE = 0.975  # of a fall beyond noise
+_MARGIN = 0.05  # share of the best capability below which a fall does not count, however small the noise
 _RUNAWAY = 4.0  # times the latent's size at the largest trained count
 _STILL = 1e-3  # relative change of a latent that has stopped
 
@@ -30,17 +37,23 @@ class Extrapolation:
 
     Attributes:
       best_depth: test depth of the best mean capability.
+      best: that capability.
+      noise: how far below it still counts as within noise (see `extrapolation`).
       reach: largest test depth within noise of it.
-      ratio: ``reach`` over the largest trained depth.
+      ratio: ``reach`` over the largest trained depth; a lower bound if ``breakdown`` is "holds".
       low, high: 95% bootstrap interval of the ratio over seeds; None for a single seed.
+      breaks_at: the test depth after ``reach``, None if there is none.
       breakdown: a key of ``BREAKDOWNS``.
     """
 
     best_depth: int
+    best: float
+    noise: float
     reach: int
     ratio: float
     low: float | None
     high: float | None
+    breaks_at: int | None
     breakdown: str
 
     def to_json(self) -> dict[str, Any]:
@@ -60,6 +73,11 @@ def extrapolation(
 ) -> Extrapolation:
     """Judge one run.
 
+    A fall from the best mean counts from a tolerance on: what a difference between two *trained* depths reaches
+    by chance (t quantile times its standard error, seeds paired, pooled over trained depths, or over all if fewer
+    than two were trained), and 5% of the best at least. Depths beyond are left out of that estimate, since seeds
+    that break at different depths would make a collapse look like noise.
+
     Args:
       depths: test depths ``[D]``, ascending.
       values: capability ``[S, D]``.
@@ -75,41 +93,99 @@ def extrapolation(
     depths, values = np.asarray(depths), np.asarray(values, float)
     if values.ndim != 2 or values.shape[1] != len(depths) or not len(values):
         raise ValueError(f"values have shape {list(values.shape)}, expected [seeds, {len(depths)}]")
-    values = values if higher_is_better else -values
-    best, reach = _reach(values)
+    scores = values if higher_is_better else -values
+    within = depths <= trained
+    noise = _noise(scores[:, within] if within.sum() > 1 else scores)
+    noise = max(noise, _MARGIN * abs(scores.mean(axis=0).max()))
+    means = scores.mean(axis=0)
+    best, reach = int(means.argmax()), int(_reach(means, noise))
     low = high = None
     if len(values) > 1:
         generator = np.random.default_rng(seed)
         draws = generator.integers(len(values), size=(_DRAWS, len(values)))
-        error = _standard_error(values)
-        ratios = [depths[_reach(values[draw], error)[1]] / trained for draw in draws]
+        ratios = depths[_reach(scores[draws].mean(axis=1), noise)] / trained
         low, high = (float(q) for q in np.quantile(ratios, (0.025, 0.975)))
     holds = reach == len(depths) - 1
     return Extrapolation(
         best_depth=int(depths[best]),
+        best=float(values.mean(axis=0)[best]),
+        noise=noise,
         reach=int(depths[reach]),
         ratio=float(depths[reach] / trained),
         low=low,
         high=high,
+        breaks_at=None if holds else int(depths[reach + 1]),
         breakdown="holds" if holds else _breakdown(latents, trained // block_layers),
     )
 
 
-def _reach(values: np.ndarray, error: float | None = None) -> tuple[int, int]:
-    """Places of the best mean and of the last one within noise of it."""
-    means = values.mean(axis=0)
-    error = _standard_error(values) if error is None else error
-    return int(means.argmax()), int(np.flatnonzero(means >= means.max() - _NOISE * error).max())
+def judge(found: Findings, seed: int = 0) -> dict[str, Extrapolation]:
+    """What a run shows in each of its capabilities."""
+    return {
+        metric: extrapolation(
+            found.depths,
+            values,
+            found.trained,
+            found.latents,
+            found.config.block_layers,
+            higher_is_better=not metric.startswith("dist"),
+            seed=seed,
+        )
+        for metric, values in found.capability.items()
+    }
 
 
-def _standard_error(values: np.ndarray) -> float:
-    """Of a mean difference between two depths, seeds paired, pooled over depths; 0 for a single seed."""
-    seeds = len(values)
-    if seeds < 2:
+def report(found: Sequence[Findings], verdicts: Sequence[Mapping[str, Extrapolation]], seed: int = 0) -> list[Any]:
+    """Everything as plain types, a row per run: values of all seeds, their means with 95% intervals, verdicts."""
+    rows = []
+    for one, own in zip(found, verdicts, strict=True):
+        first = one.config.seed
+        row: dict[str, Any] = {
+            "run": str(one.path),
+            "label": one.label,
+            "env": one.config.env,
+            "env_options": one.config.env_options,
+            "seeds": list(range(first, first + one.config.seeds)),
+            "trained_depth": one.trained,
+            "depths": one.depths.tolist(),
+        }
+        for part in ("capability", "critic", "latents"):
+            row[part] = {name: summary(values, seed) for name, values in getattr(one, part).items()}
+        rows.append(row | {"verdicts": {metric: verdict.to_json() for metric, verdict in own.items()}})
+    return rows
+
+
+def summary(values: np.ndarray, seed: int = 0) -> dict[str, Any]:
+    """``[S, N]`` as plain types: all values, their mean over seeds, and its 95% bootstrap interval."""
+    found = aggregate.mean_interval(values, seed=seed)
+    return {
+        "values": _plain(values),
+        "mean": _plain(found.value),
+        "low": _plain(found.low) if len(values) > 1 else None,
+        "high": _plain(found.high) if len(values) > 1 else None,
+    }
+
+
+def _plain(array: np.ndarray) -> Any:
+    # JSON has no NaN: an angle that does not exist, or a latent that ran away. Six digits are what float32 holds.
+    rounded = np.vectorize(lambda value: float(f"{value:.6g}"), otypes=[object])(array)
+    return np.where(np.isfinite(array), rounded, None).tolist()
+
+
+def _reach(means: np.ndarray, noise: float) -> np.ndarray:
+    """Place of the last of ``[..., D]`` within noise of the best: ``[...]``."""
+    good = means >= means.max(axis=-1, keepdims=True) - noise
+    return means.shape[-1] - 1 - good[..., ::-1].argmax(axis=-1)
+
+
+def _noise(values: np.ndarray) -> float:
+    """What a mean difference between two depths of ``[S, D]`` reaches by chance; 0 for a single seed or depth."""
+    freedom = (values.shape[0] - 1) * (values.shape[1] - 1)
+    if not freedom:
         return 0.0
     residual = values - values.mean(axis=1, keepdims=True) - values.mean(axis=0) + values.mean()
-    freedom = (seeds - 1) * max(values.shape[1] - 1, 1)
-    return float(np.sqrt(2 * (residual**2).sum() / freedom / seeds))
+    error = np.sqrt(2 * (residual**2).sum() / freedom / len(values))
+    return float(stats.t.ppf(_CONFIDENCE, freedom) * error)
 
 
 def _breakdown(latents: Mapping[str, np.ndarray], trained_count: int) -> str:

@@ -15,8 +15,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
+from matplotlib.text import Text
 
-from .aggregate import performance_profile
+from .aggregate import mean_interval, performance_profile
 from .matched import AXES, axis_label
 from .mirage import lower_is_better
 
@@ -231,25 +232,48 @@ def locations(agreements: Sequence[Agreement], file: Path) -> None:
     save(figure, file)
 
 
-def extrapolation(found: Sequence[Findings], metrics: Sequence[str], file: Path) -> None:
-    """Heat map of the first metric, runs by test depth, and a panel of curves per metric with seeds as bands."""
-    capability = {metric: [one.capability[metric] for one in found] for metric in metrics}
-    shown = capability | {name: [one.critic[name] for one in found] for name in found[0].critic}
-    size = (3.4 * (len(shown) + 1) + 1, 3.4)
-    figure, panels = plt.subplots(1, len(shown) + 1, figsize=size, squeeze=False, layout="constrained")
-    labels, depths = [one.label for one in found], found[0].depths
-    image = panels[0, 0].imshow(np.array([v.mean(axis=0) for v in capability[metrics[0]]]), aspect="auto")
-    panels[0, 0].set_xticks(range(len(depths)), [str(depth) for depth in depths])
-    panels[0, 0].set_yticks(range(len(labels)), labels, fontsize=7)
-    panels[0, 0].set_xlabel("test depth (dense layers)")
-    figure.colorbar(image, ax=panels[0, 0], label=metric_label(metrics[0]))
-    for panel, (name, rows) in zip(panels[0, 1:], shown.items(), strict=True):
-        for one, values in zip(found, rows, strict=True):
-            _band(panel, one.depths, values, one.label)
-        panel.set_xlabel("test depth (dense layers)")
-        panel.set_ylabel(metric_label(name))
-    panels[0, 1].legend(fontsize=7, frameon=False)
+def extrapolation(found: Sequence[Findings], file: Path) -> None:
+    """For each capability and each of the critic's metrics a heat map, runs by test depth, above curves."""
+    first = found[0]
+    parts = [("capability", name) for name in first.capability] + [("critic", name) for name in first.critic]
+    values = {name: [getattr(one, part)[name] for one in found] for part, name in parts}
+    size = (1.5 + 3.3 * len(values), 1.4 + 0.28 * len(found) + 3.2)
+    heights = [0.8 + 0.28 * len(found), 3.2]
+    figure, panels = plt.subplots(
+        2, len(values), figsize=size, squeeze=False, layout="constrained", height_ratios=heights
+    )
+    for (top, bottom), (name, rows) in zip(panels.T, values.items(), strict=True):
+        _heat_map(top, found, np.array([row.mean(axis=0) for row in rows]))
+        top.set_title(metric_label(name), fontsize=9)
+        for i, (one, row) in enumerate(zip(found, rows, strict=True)):
+            _band(bottom, one.depths, row, one.label, i)
+        bottom.set_xlabel("test depth (dense layers)")
+        bottom.set_ylabel(metric_label(name))
+    for panel in panels[0, 1:]:
+        panel.set_yticklabels([])
+    _legend(figure, panels[1, 0], len(found))
     save(figure, file)
+
+
+def _heat_map(panel: Axes, found: Sequence[Findings], means: np.ndarray) -> None:
+    """Means over seeds ``[runs, D]``; a bar stands where the trained depths of a run end."""
+    depths = found[0].depths
+    image = panel.imshow(means, aspect="auto", cmap="viridis")
+    panel.set_xticks(range(len(depths)), [str(depth) for depth in depths], fontsize=7)
+    panel.set_yticks(range(len(found)), [one.label for one in found], fontsize=7)
+    panel.tick_params(length=0)
+    for (i, j), value in np.ndenumerate(means):
+        dark = image.norm(value) < 0.6
+        panel.text(j, i, f"{value:.3g}", ha="center", va="center", fontsize=6, color="white" if dark else "black")
+    for i, one in enumerate(found):
+        end = np.count_nonzero(depths <= one.trained) - 0.5
+        panel.plot([end, end], [i - 0.42, i + 0.42], color="white", lw=2)
+
+
+def _legend(figure: plt.Figure, panel: Axes, runs: int) -> None:
+    """One legend for all panels, below them."""
+    handles, texts = panel.get_legend_handles_labels()
+    figure.legend(handles, texts, loc="outside lower center", ncols=min(runs, 4), fontsize=7, frameon=False)
 
 
 def difficulty(maps: Sequence[DifficultyMap], file: Path) -> None:
@@ -294,28 +318,31 @@ _LATENTS = {
 
 
 def latents(found: Sequence[Findings], file: Path) -> None:
-    """How the latent moves with each application, seeds as bands."""
-    shape = (1, len(_LATENTS))
-    figure, panels = plt.subplots(*shape, figsize=(3.4 * len(_LATENTS), 3.2), squeeze=False, layout="constrained")
+    """How the latent moves with each application."""
+    size = (3.4 * len(_LATENTS), 3.2 + 0.2 * len(found) / 4)
+    figure, panels = plt.subplots(1, len(_LATENTS), figsize=size, squeeze=False, layout="constrained")
     for panel, (name, label) in zip(panels[0], _LATENTS.items(), strict=True):
-        for one in found:
+        for i, one in enumerate(found):
             values = one.latents[name]
-            _band(panel, one.config.block_layers * np.arange(1, values.shape[1] + 1), values, one.label)
+            _band(panel, one.config.block_layers * np.arange(1, values.shape[1] + 1), values, one.label, i)
         panel.set_xlabel("depth (dense layers)")
         panel.set_ylabel(label)
         if name != "angle":
             panel.set_yscale("log")
-    panels[0, 0].legend(fontsize=7, frameon=False)
+    _legend(figure, panels[0, 0], len(found))
     save(figure, file)
 
 
-def _band(panel: Axes, depths: np.ndarray, values: np.ndarray, label: str) -> None:
-    """Median over seeds ``values [S, D]`` and their range, on log2 depth."""
+def _band(panel: Axes, depths: np.ndarray, values: np.ndarray, label: str, place: int) -> None:
+    """Mean over seeds ``values [S, D]`` and its 95% bootstrap interval, on log2 depth; ``place`` picks the line."""
     style(panel)
     panel.set_xscale("log", base=2)
-    (line,) = panel.plot(depths, np.median(values, axis=0), label=label)
+    panel.xaxis.set_major_formatter("{x:g}")
+    found = mean_interval(values)
+    look = {"color": f"C{place % 10}", "ls": ("-", "--", ":", "-.")[place // 10 % 4]}
+    panel.plot(depths, found.value, label=label, **look)
     if len(values) > 1:
-        panel.fill_between(depths, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.15, lw=0)
+        panel.fill_between(depths, found.low, found.high, color=look["color"], alpha=0.15, lw=0)
 
 
 def _place(group: Group) -> tuple[str, int, str]:
@@ -323,8 +350,13 @@ def _place(group: Group) -> tuple[str, int, str]:
 
 
 def save(figure: plt.Figure, file: Path) -> None:
-    """Write a figure and forget it."""
+    """Write a figure and forget it. Names that mathtext cannot read, as between two dollar signs, stand as they are."""
     try:
-        figure.savefig(file, dpi=150)
+        try:
+            figure.savefig(file, dpi=150)
+        except ValueError:
+            for text in figure.findobj(Text):
+                text.set_parse_math(False)
+            figure.savefig(file, dpi=150)
     finally:
         plt.close(figure)

@@ -68,6 +68,16 @@ class AntMaze(AntEnv):
         q = q.at[:2].set(start).at[-2:].set(goal)
         return self._begin(q, qd.at[-2:].set(0), info, "farthest_cell")
 
+    def floor(self, state: State) -> mazes.Floor:
+        """The maze."""
+        del state
+        return mazes.Floor(self._task.maze.walls, _CELL_SIZE)
+
+    def observe_at(self, state: State, position: jax.Array, goal: jax.Array) -> jax.Array:
+        """What the ant of ``state`` would observe at another position, with another goal, ``[2]`` each (m)."""
+        q = state.pipeline_state.q.at[:2].set(position).at[-2:].set(goal)
+        return self.observe(self.pipeline_init(q, state.pipeline_state.qd))
+
     def behaviour(self, state: State, pipeline_state: base.State) -> dict[str, jax.Array]:
         """``farthest_cell``: longest shortest path (cells) from the start to a cell reached so far."""
         reached = self._task.path_length(state.info["start"], pipeline_state.x.pos[0, :2])

@@ -210,6 +210,19 @@ class HumanoidMaze(HumanoidEnv):
         info = {"goal_distance": goal_distance, "start": start}
         return self._begin(start, goal, info, "farthest_cell")
 
+    def floor(self, state: State) -> mazes.Floor:
+        """The maze."""
+        del state
+        return mazes.Floor(self._task.maze.walls, _CELL_SIZE)
+
+    def observe_at(self, state: State, position: jax.Array, goal: jax.Array) -> jax.Array:
+        """What the humanoid of ``state``, its joints free of torque, would observe at another position, with another
+        goal, ``[2]`` each (m).
+        """
+        q = state.pipeline_state.q.at[:2].set(position).at[-2:].set(goal)
+        moved = self.pipeline_init(q, state.pipeline_state.qd)
+        return self.observe(moved, jnp.zeros(self.sys.act_size()))
+
     def behaviour(self, state: State, pipeline_state: base.State) -> dict[str, jax.Array]:
         """``farthest_cell``: longest shortest path (cells) from the start to a cell reached so far."""
         reached = self._task.path_length(state.info["start"], pipeline_state.x.pos[0, :2])

@@ -281,6 +281,37 @@ class MazeTask:
         return cell[0] * columns + cell[1]
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Floor:
+    """The floor of a maze, seen from above.
+
+    Attributes:
+      walls: True where there is a wall, ``[rows, columns]``.
+      cell_size: side of a cell, m; cell (row, column) is centred at that many metres times (row, column).
+    """
+
+    walls: np.ndarray
+    cell_size: float
+
+    def lines(self, per_cell: int) -> tuple[np.ndarray, np.ndarray]:
+        """Coordinates of a regular grid over all cells, m: x ``[rows * per_cell]``, y ``[columns * per_cell]``."""
+        rows, columns = ((np.arange(n * per_cell) + 0.5) / per_cell - 0.5 for n in self.walls.shape)
+        return rows * self.cell_size, columns * self.cell_size
+
+    def is_free(self, positions: np.ndarray) -> np.ndarray:
+        """Whether positions ``[..., 2]`` (m) lie on the floor and not in a wall: ``[...]``."""
+        cells = np.floor(np.asarray(positions) / self.cell_size + 0.5).astype(int)
+        rows, columns = self.walls.shape
+        inside = np.all((cells >= 0) & (cells < [rows, columns]), axis=-1)
+        row, column = np.moveaxis(np.where(inside[..., None], cells, 0), -1, 0)
+        return inside & ~self.walls[row, column]
+
+    def path_lengths_to(self, position: np.ndarray) -> np.ndarray:
+        """Shortest paths (cells) to the cell of a position ``[2]`` (m), -1 from walls: ``[rows, columns]``."""
+        row, column = np.floor(np.asarray(position) / self.cell_size + 0.5).astype(int)
+        return path_lengths(self.walls)[:, row * self.walls.shape[1] + column].reshape(self.walls.shape)
+
+
 def add_walls(spec: mujoco.MjSpec, walls: np.ndarray, cell_size: float, height: float) -> None:
     """Add one colliding box for every wall cell, row by row.
 

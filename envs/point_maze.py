@@ -141,6 +141,14 @@ class PointEnv(GoalEnv):
         obs = jnp.concatenate([position, velocity, state.obs[4:]])
         return state.replace(obs=obs, reward=success, metrics={**state.metrics, **metrics})
 
+    def floor(self, state: State) -> mazes.Floor:
+        """The maze of an episode."""
+        return mazes.Floor(np.asarray(self.walls(state.obs)), _CELL_SIZE)
+
+    def observe_at(self, state: State, position: jax.Array, goal: jax.Array) -> jax.Array:
+        """What ``state`` would observe at another position, with another goal, ``[2]`` each (m)."""
+        return jnp.concatenate([position, state.obs[2:-2], goal])
+
     def scene(self, state: State) -> mujoco.MjModel:
         """Floor, walls and the point."""
         return build_scene(np.asarray(self.walls(state.obs)))

@@ -42,9 +42,10 @@ class Hyper(flax.struct.PyTreeNode):
     gamma: jax.Array
 
     @classmethod
-    def of(cls, config: Config) -> Hyper:
-        """The hyper-parameters that a configuration names."""
-        return cls(**{name: jnp.float32(getattr(config, name)) for name in cls.__dataclass_fields__})
+    def of(cls, config: Config, place: jax.Array | int = 0) -> Hyper:
+        """The hyper-parameters of one of a configuration's seeds, the ``place``-th."""
+        values = {name: [getattr(config, name)] * config.seeds for name in cls.__dataclass_fields__}
+        return cls(**{name: jnp.float32(own)[place] for name, own in (values | config.per_seed_values()).items()})
 
 
 class AgentState(flax.struct.PyTreeNode):
@@ -146,6 +147,9 @@ class Agent:
         self, params: dict[str, Any], state: jax.Array, goal: jax.Array, halt: Halt, key: jax.Array | None = None
     ) -> tuple[jax.Array, jax.Array]:
         """`act` with a depth that ``halt`` chooses for each of ``state [B, X]``; also returns the depths ``[B]``."""
+        if halt.rule == "budget":
+            depth = jnp.int32(halt.max_depth)
+            return self.act(params, state, goal, key, depth), jnp.broadcast_to(depth, state.shape[:1])
         measures = {"fixed-point": latent_change, "second-order": step_change, "action-change": _action_change}
         inputs = jnp.concatenate([state, goal], axis=-1)
         outputs, depth = self.actor.apply(
@@ -187,8 +191,13 @@ class Agent:
         }
         return AgentState(params=params, optimizer=optimizer), metrics
 
+    @staticmethod
+    def action_key(key: jax.Array) -> jax.Array:
+        """The key that `update` with ``key`` draws the actor's actions with."""
+        return jax.random.split(key, 3)[0]
+
     def _noise(self, key: jax.Array, progress: jax.Array | float) -> _Noise:
-        action_key, latent_key, draw_key = jax.random.split(key, 3)
+        _, latent_key, draw_key = jax.random.split(key, 3)
         draws: dict[str, Draw | None] = dict.fromkeys(NETWORKS)
         if self.law is not None:
             keys = jax.random.split(draw_key, len(NETWORKS)) if self.per_network else [draw_key] * len(NETWORKS)
@@ -196,7 +205,7 @@ class Agent:
                 window = getattr(self, name).trunk_config.window or self.law.largest
                 draws[name] = draw(self.law, window, self.progressive, own_key, jnp.float32(progress))
         latents = dict(zip(NETWORKS, jax.random.split(latent_key, len(NETWORKS)), strict=True))
-        return _Noise(action=action_key, latents=latents, draws=draws)
+        return _Noise(action=self.action_key(key), latents=latents, draws=draws)
 
     def _total_loss(
         self, params: dict[str, Any], batch: Batch, hyper: Hyper, noise: _Noise

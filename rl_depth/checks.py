@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import envs
 
 if TYPE_CHECKING:
     from .config import Config, TrunkConfig
+    from .specs import Halt
 
 NETWORKS = ("actor", "phi", "psi")
 
@@ -18,9 +21,14 @@ class ConfigError(ValueError):
     """A bad option; the message is one line that names the option, its value and what is allowed."""
 
 
+class RunError(RuntimeError):
+    """A run cannot go on, or its folder cannot be used; the message is one line."""
+
+
 def check(config: Config) -> None:
     """Raise `ConfigError` for the first thing that is wrong with a configuration."""
-    for one in (_check_ranges, _check_trunks, _check_loops, _check_counts, _check_data, _check_env):
+    parts = (_check_ranges, _check_per_seed, _check_trunks, _check_loops, _check_counts, _check_data, _check_env)
+    for one in (*parts, _check_collector):
         one(config)
 
 
@@ -34,6 +42,15 @@ def check_depth(trunk: TrunkConfig, depth: int) -> int:
             f"depth {depth}: this actor is stacked and has {trunk.depth} layers; only a looped one goes deeper"
         )
     return depth
+
+
+def check_halt(trunk: TrunkConfig, halt: Halt) -> Halt:
+    """Return a halting rule, or raise ``ValueError`` naming the bound that it must have.
+
+    A stacked trunk stops at its own depth at the latest, so that only a budget may not lie beyond.
+    """
+    check_depth(trunk if halt.rule == "budget" else replace(trunk, block="looped"), halt.max_depth)
+    return halt
 
 
 def option_name(field: str) -> str:
@@ -72,7 +89,27 @@ _AT_LEAST_ONE = [
     "checkpoint_every",
     "keep_checkpoints",
 ]
-_POSITIVE = ["actor_lr", "critic_lr", "temperature_lr", "residual_scale", "step_limit"]
+
+# What a number must satisfy, and how that is said.
+Range = tuple[Callable[[float], bool], str]
+_POSITIVE: Range = (lambda x: 0 < x < math.inf, "must be positive and finite")
+_SHARE: Range = (lambda x: 0 <= x <= 1, "must lie between 0 and 1")
+
+# Floats of learning that are traced, and so may differ between the seeds of one program.
+PER_SEED: dict[str, Range] = {
+    "actor_lr": _POSITIVE,
+    "critic_lr": _POSITIVE,
+    "temperature_lr": _POSITIVE,
+    "logsumexp_penalty": (lambda x: 0 <= x < math.inf, "must be finite and not negative"),
+    "target_entropy": (math.isfinite, "must be finite"),
+    "gamma": (lambda x: 0 < x < 1, "must lie strictly between 0 and 1"),
+}
+_RANGES: dict[str, Range] = PER_SEED | {
+    "residual_scale": _POSITIVE,
+    "step_limit": _POSITIVE,
+    "progressive": _SHARE,
+    "random_goals": _SHARE,
+}
 
 
 def _check_ranges(config: Config) -> None:
@@ -80,27 +117,34 @@ def _check_ranges(config: Config) -> None:
         value = getattr(config, field)
         if value is not None and value < 1:
             _refuse(field, value, "must be at least 1")
-    for field in _POSITIVE:
+    for field, (allows, allowed) in _RANGES.items():
         value = getattr(config, field)
-        if value is not None and not 0 < value < math.inf:
-            _refuse(field, value, "must be positive and finite")
-    checks = {
-        "seed": (0 <= config.seed < 2**31, "must lie in [0, 2^31)"),
-        "seeds": (config.seed + config.seeds <= 2**31, "the last seed must lie below 2^31"),
-        "logsumexp_penalty": (0 <= config.logsumexp_penalty < math.inf, "must be finite and not negative"),
-        "progressive": (0 <= config.progressive <= 1, "must lie between 0 and 1"),
-        "random_goals": (0 <= config.random_goals <= 1, "must lie between 0 and 1"),
-        "gamma": (0 < config.gamma < 1, "must lie strictly between 0 and 1"),
-        "target_entropy": (math.isfinite(config.target_entropy), "must be finite"),
-    }
-    for field, (good, allowed) in checks.items():
-        if not good:
-            _refuse(field, getattr(config, field), allowed)
+        if value is not None and not allows(value):
+            _refuse(field, value, allowed)
+    if not 0 <= config.seed < 2**31:
+        _refuse("seed", config.seed, "must lie in [0, 2^31)")
+    if config.seed + config.seeds > 2**31:
+        _refuse("seeds", config.seeds, "the last seed must lie below 2^31")
+
+
+def _check_per_seed(config: Config) -> None:
+    for name, values in config.per_seed_values().items():
+        if name not in PER_SEED:
+            near = difflib.get_close_matches(name, PER_SEED, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise ConfigError(f"--per-seed {name}: {hint}There are {', '.join(PER_SEED)}")
+        if len(values) != config.seeds:
+            raise ConfigError(f"--per-seed {name}: has {len(values)} values for --seeds {config.seeds}")
+        allows, allowed = PER_SEED[name]
+        for value in values:
+            if not allows(value):
+                raise ConfigError(f"--per-seed {name} {value:g}: {allowed}")
+        _refuse_changed(config, (name,), f"has no effect beside --per-seed {name}; drop one")
 
 
 def _check_trunks(config: Config) -> None:
     layers = config.block_layers
-    for field in ("depth", "actor_depth", "critic_depth", "phi_depth", "psi_depth"):
+    for field in ("depth", "actor_depth", "critic_depth", "phi_depth", "psi_depth", "collector_depth"):
         depth = getattr(config, field)
         if depth is None or (depth >= layers and depth % layers == 0):
             continue
@@ -184,3 +228,19 @@ def _check_env(config: Config) -> None:
         envs.check_name(config.env)
     except ValueError as error:
         raise ConfigError(f"--env: {error}") from None
+
+
+def _check_collector(config: Config) -> None:
+    depth = config.collector_depth
+    if depth is None:
+        return
+    if config.train_recurrence is not None:
+        _refuse(
+            "collector_depth", depth, "with --train-recurrence collector and learner would train at the same counts"
+        )
+    if config.collect_depth is not None:
+        _refuse("collect_depth", config.collect_depth, f"data is collected at --collector-depth {depth}; drop one")
+    try:
+        config.collector()
+    except ConfigError as error:
+        raise ConfigError(f"--collector-depth {depth}: its agent cannot be: {error}") from None

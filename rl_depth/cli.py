@@ -8,7 +8,7 @@ from pathlib import Path
 from cyclopts import App, CycloptsError
 
 from . import __version__
-from .commands import analysing, evaluating, showing, sweeping, training
+from .commands import analysing, benching, evaluating, inspecting, showing, sweeping, training
 from .config import ConfigError, explain, find_preset, preset_source
 
 app = App(
@@ -21,9 +21,11 @@ app.register_install_completion_command(help="Install completion of commands and
 
 for command in (training.train, evaluating.evaluate, evaluating.extrapolate, showing.render, showing.envs):
     app.command(command)
-for command in (analysing.compare, analysing.thresholds, analysing.calibrate):
+for command in (analysing.compare, analysing.thresholds, analysing.calibrate, analysing.report):
     app.command(command)
-for command in (sweeping.sweep, sweeping.watch):
+for command in (inspecting.inspect, inspecting.grid):
+    app.command(command)
+for command in (sweeping.sweep, sweeping.watch, benching.cost, benching.bench):
     app.command(command)
 
 

@@ -16,7 +16,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 from cyclopts.config import Toml
 
 from .checks import ConfigError, check
-from .specs import RECURRENCE_FORMS, TrainRecurrence
+from .specs import RECURRENCE_FORMS, TrainRecurrence, parse_per_seed
 
 PRESETS = Path(__file__).resolve().parent.parent / "configs"
 
@@ -127,12 +127,17 @@ class Config:
     psi_width: Annotated[int | None, _int(_NET)] = None
     """WIDTH of psi(g) [default: CRITIC_WIDTH]."""
     remat: Annotated[bool, Parameter(group=_NET)] = False
-    """Recompute each block's activations in the backward pass: less memory, more time."""
+    """Keep few activations and compute the rest anew in the backward pass: less memory, more time."""
+    precision: Annotated[Literal["float32", "bfloat16"], Parameter(group=_NET)] = "float32"
+    """Of the factors of matrix products in hidden layers and of what is kept of them; parameters, sums and norms are
+    float32."""
 
     norm: Annotated[Literal["inner", "pre", "post"], Parameter(group=_NET)] = "inner"
-    """LayerNorm within the residual branch alone, before it as well, or after the addition as well."""
+    """LayerNorm within the residual branch alone, before it as well, or after the addition as well: before eases
+    training at depth, after also bounds a loop's latent (Xiong et al. 2020, arXiv 2002.04745)."""
     residual_scale: Annotated[float, Parameter(group=_NET)] = 1.0
-    """Factor of the residual branch; below 1 a deep loop moves less per application."""
+    """Factor of the residual branch; below 1 a deep loop moves less per application (De and Smith 2020, arXiv
+    2002.10444)."""
 
     train_recurrence: Annotated[str | None, Parameter(group=_LOOP)] = None
     """Draw the recurrence count anew at each gradient step: fixed:R, uniform:A:B, lognormal-poisson:MEAN[:SIGMA]
@@ -140,19 +145,23 @@ class Config:
     recurrence_draw: Annotated[Literal["shared", "per-network"], Parameter(group=_LOOP)] = "shared"
     """One draw for all networks, or one for each of actor, phi and psi."""
     backprop_steps: Annotated[int | Literal["all"], Parameter(group=_LOOP, converter=_whole_or_all)] = "all"
-    """Last applications that gradients flow through, or all."""
+    """Last applications that gradients flow through, or all; few make deep draws cheap (8 in Geiping et al. 2025)."""
     progressive: Annotated[float, Parameter(group=_LOOP)] = 0.0
     """Share of gradient steps that start from a random earlier latent (Bansal et al. 2022)."""
     collect_depth: Annotated[int | None, _int(_LOOP)] = None
     """Dense layers that the actor collects data with [default: ACTOR_DEPTH]."""
     injection: Annotated[Literal["add", "concat", "none"], Parameter(group=_LOOP)] = "add"
-    """How the trunk's input re-enters at each application: added, concatenated and projected, not at all."""
+    """How the trunk's input re-enters at each application: added, concatenated and projected, not at all. Without
+    it a loop may forget what it was asked ("recall", Bansal et al. 2022, arXiv 2202.05826)."""
     latent: Annotated[Literal["input", "zero", "learned", "gaussian"], Parameter(group=_LOOP)] = "input"
-    """Initial latent: the trunk's input, zero, a learned vector, or noise, which trains path independence."""
+    """Initial latent: the trunk's input, zero, a learned vector, or noise, which trains path independence (Anil et
+    al. 2022, arXiv 2211.09961; Geiping et al. 2025)."""
     step_conditioning: Annotated[bool, Parameter(group=_LOOP)] = False
-    """Tell the block the time and the step size of each application."""
+    """Tell the block the time and the step size of each application, so that counts may differ in how finely they
+    go the same way (LoopFormer 2026, arXiv 2602.11451)."""
     step_limit: Annotated[float | None, Parameter(group=_LOOP)] = None
-    """Bound of an application's change, relative to the latent's size [default: none]."""
+    """Bound of an application's change, relative to the latent's size, so that no loop can run away; a spectral norm
+    (Miyato et al. 2018, arXiv 1802.05957) would be undone by LayerNorm [default: none]."""
 
     energy: Annotated[Literal["norm", "dot", "cosine", "l2"], Parameter(group=_LEARN)] = "norm"
     """Similarity of phi and psi: -||phi-psi||, inner product, its cosine, or -||phi-psi||^2."""
@@ -177,6 +186,9 @@ class Config:
     """Adam's learning rate of the entropy temperature."""
     target_entropy: Annotated[float, Parameter(group=_LEARN)] = -0.5
     """Entropy that the temperature aims for, nats per action dimension."""
+    per_seed: Annotated[str | None, Parameter(group=_LEARN)] = None
+    """Values that differ between the seeds, one per seed, as in TOML: "actor_lr=[1e-3, 3e-4, 1e-4]"; of actor_lr,
+    critic_lr, temperature_lr, gamma, logsumexp_penalty and target_entropy [default: all seeds alike]."""
 
     num_envs: Annotated[int, _int(_DATA)] = 64
     """Environments stepped in parallel."""
@@ -188,6 +200,9 @@ class Config:
     """Steps kept per environment."""
     min_replay_steps: Annotated[int, _int(_DATA)] = 200
     """Steps per environment collected before the first gradient step."""
+    collector_depth: Annotated[int | None, _int(_DATA)] = None
+    """DEPTH of a second agent that collects all data and learns from it too; the agent itself, the learner, only
+    learns from that data and is evaluated [default: the agent collects its own]."""
 
     evals: Annotated[int, _int(_LOG)] = 10
     """Evaluations over the run, evenly spaced; at most one per epoch."""
@@ -221,6 +236,22 @@ class Config:
             raise ConfigError(
                 f"--env-options {self.env_options!r}: must be NAME=VALUE, ..., with text values in quotes"
             ) from None
+
+    def per_seed_values(self) -> dict[str, tuple[float, ...]]:
+        """``per_seed`` read: option to its value for each seed, ``[S]``.
+
+        Raises:
+          ConfigError: it is not of the form NAME=[VALUE, ...], ...
+        """
+        try:
+            return parse_per_seed(self.per_seed or "")
+        except ValueError as error:
+            raise ConfigError(f"--per-seed {self.per_seed!r}: {error}") from None
+
+    def of_seed(self, seed: int) -> Config:
+        """What the agent of one of the run's seeds was trained with, for whoever asks which seeds are replicates."""
+        values = {name: own[seed - self.seed] for name, own in self.per_seed_values().items()}
+        return dataclasses.replace(self, per_seed=None, **values) if values else self
 
     def recurrence(self) -> TrainRecurrence | None:
         """The law of recurrence counts, if they are drawn.
@@ -262,7 +293,19 @@ class Config:
             step_conditioning=self.step_conditioning and looped,
             step_limit=self.step_limit if looped else None,
             remat=self.remat,
+            precision=self.precision,
         )
+
+    def collector(self) -> Config | None:
+        """The agent that collects the data, if it is not the learner: the same but for the depth of its networks.
+
+        Raises:
+          ConfigError: there can be no such agent of this depth.
+        """
+        if self.collector_depth is None:
+            return None
+        own = dict.fromkeys(f"{owner}_depth" for owner in ("actor", "critic", "phi", "psi", "collector"))
+        return dataclasses.replace(self, depth=self.collector_depth, **own)
 
     @property
     def epoch_env_steps(self) -> int:
@@ -304,6 +347,7 @@ class TrunkConfig:
     step_conditioning: bool = False
     step_limit: float | None = None
     remat: bool = False
+    precision: str = "float32"
 
     @property
     def applications(self) -> int:
@@ -351,9 +395,12 @@ def preset_source(path: Path) -> Toml:
     """Where cyclopts reads options from that no flag gave.
 
     Raises:
-      ConfigError: the file cannot be read, is not TOML, or has a key that is no option.
+      ConfigError: the file cannot be read, is not TOML, is a sweep, or has a key that is no option.
     """
-    check_keys(path, read_toml(path))
+    table = read_toml(path)
+    if "grid" in table:
+        raise ConfigError(f"{path}: is a sweep, for it has a [grid]; train its cells with `rl-depth sweep {path}`")
+    check_keys(path, table)
     return Toml(path, must_exist=True, search_parents=False, use_commands_as_keys=False)
 
 

@@ -46,6 +46,7 @@ def describe() -> dict[str, Any]:
     return {
         "versions": {name: _version(name) for name in _PACKAGES} | {"python": platform.python_version()},
         "device": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
+        "processes": jax.process_count(),
         "host": {"cpu_cores": os.cpu_count(), "machine": platform.machine(), "system": platform.system()},
         "git": _git_state(),
     }

@@ -11,24 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from .config import Config
-from .cost import agent_cost
+from .cost import agent_cost, agent_memory
 from .sweep import Cell
 from .training import eval_split, make_env
 from .watching import Pace
-
-_FLOAT = 4  # bytes
 
 NO_TIMES = "unknown until the first cell has run"
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What one cell takes, all its seeds together.
+    """What one cell takes, all its seeds together, and a collector beside them.
 
     Attributes:
-      parameters: of one agent.
-      flops_per_update: of one agent's gradient step.
+      parameters: of one agent, the learner where another collects.
+      flops_per_update: of its gradient step.
       flops: of the whole run: gradient steps, acting and evaluating.
       memory_bytes: weights with gradients and Adam's moments, replay, activations kept for the backward pass.
       seconds: training and evaluating, without start-up and compiling; None if nothing is known.
@@ -56,27 +53,21 @@ def count(cell: Cell) -> Estimate:
     c = cell.config
     env = make_env(c)
     evaluated = make_env(c, eval_split(env))
-    cost = agent_cost(c, env.state_size, env.goal_size, env.action_size)
+    agents = [c, *([collector] if (collector := c.collector()) else [])]
+    costs = [agent_cost(one, env.state_size, env.goal_size, env.action_size) for one in agents]
     updates = max(0, c.epochs - c.warmup_epochs) * c.updates
-    acted = c.epochs * c.epoch_env_steps + len(c.eval_epochs()) * c.eval_episodes * evaluated.episode_length
-    replay = c.num_envs * c.replay_steps * (env.state_size + env.action_size + 1) * _FLOAT
-    agent = 4 * cost.parameters * _FLOAT
+    evaluating = len(c.eval_epochs()) * c.eval_episodes * evaluated.episode_length
+    flops = sum(updates * cost.flops_per_update + evaluating * cost.flops_per_action for cost in costs)
+    collecting = c.epochs * c.epoch_env_steps * costs[-1].flops_per_action
+    sizes = (env.state_size, env.action_size)
+    memories = [agent_memory(one, cost, *sizes) for one, cost in zip(agents, costs, strict=True)]
+    held = sum(memory.state + memory.gradients for memory in memories) + memories[0].replay
     return Estimate(
-        parameters=cost.parameters,
-        flops_per_update=cost.flops_per_update,
-        flops=c.seeds * (updates * cost.flops_per_update + acted * cost.flops_per_action),
-        memory_bytes=c.seeds * (agent + replay + _activations(c)),
+        parameters=costs[0].parameters,
+        flops_per_update=costs[0].flops_per_update,
+        flops=c.seeds * (flops + collecting),
+        memory_bytes=c.seeds * (held + max(memory.activations for memory in memories)),
     )
-
-
-def _activations(c: Config) -> int:
-    """Bytes kept for the backward passes of one gradient step: three arrays a layer, or one a block with remat."""
-    kept = 0
-    for network in ("actor", "phi", "phi", "psi"):
-        trunk = c.trunk(network)
-        arrays = trunk.depth // trunk.block_layers + 3 * trunk.block_layers if trunk.remat else 3 * trunk.depth
-        kept += c.batch_size * trunk.width * arrays * _FLOAT
-    return kept + 2 * c.batch_size**2 * _FLOAT
 
 
 def with_times(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -12,7 +12,7 @@ import numpy as np
 from envs.base import GoalEnv
 
 from . import metrics, rollout, runs
-from .checks import ConfigError, check_depth
+from .checks import ConfigError, check_depth, check_halt
 from .config import Config
 from .policy import Policy, load
 from .specs import Halt
@@ -78,7 +78,7 @@ def _depths(config: Config, protocol: Protocol) -> list[int | None]:
     trunk = config.trunk("actor")
     if protocol.halt is not None:
         try:
-            check_depth(replace(trunk, block="looped"), protocol.halt.max_depth)
+            check_halt(trunk, protocol.halt)
         except ValueError as error:
             raise ConfigError(f"--halt {protocol.halt}: {error}") from None
         return [None]

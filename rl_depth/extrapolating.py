@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from . import evaluation, probing, runs
-from .config import Config
+from .config import Config, ConfigError
+
+_TRAINED = 0.99  # share of the gradient steps that the largest trained count covers: laws may have a long tail
+
+# What a label says first, and what tells no runs apart.
+_NAMED = ("block", "train_recurrence", "depth", "seed", "seeds")
 
 
 @dataclass(frozen=True)
@@ -18,10 +22,10 @@ class Findings:
     """One run, axes ``S`` seeds, ``D`` test depths, ``R`` applications.
 
     Attributes:
-      label: its train recurrence.
+      label: its block, its train recurrence, and what else tells it from the runs beside it.
       path: its folder.
       config: its configuration.
-      trained: largest trained depth of the actor.
+      trained: largest trained depth of the actor, which 99% of the gradient steps did not exceed.
       depths: ``[D]``.
       capability: metric to ``[S, D]``.
       critic: categorical accuracy and InfoNCE on held-out batches, ``[S, D]``.
@@ -37,45 +41,65 @@ class Findings:
     critic: dict[str, np.ndarray]
     latents: dict[str, np.ndarray]
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain types."""
 
-        def plain(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-            # JSON has no NaN: an angle that does not exist, or a latent that ran away.
-            return {name: np.where(np.isfinite(a), a, None).tolist() for name, a in arrays.items()}
+def measure(found: Sequence[runs.Run], protocol: evaluation.Protocol, metrics: Sequence[str]) -> list[Findings]:
+    """Evaluate and probe runs at every test depth.
 
-        parts = {name: plain(getattr(self, name)) for name in ("capability", "critic", "latents")}
-        own = {"run": str(self.path), "label": self.label, "trained_depth": self.trained}
-        return own | {"depths": self.depths.tolist()} | parts
-
-
-def measure(run: runs.Run, depths: Sequence[int], protocol: evaluation.Protocol, metrics: Sequence[str]) -> Findings:
-    """Evaluate and probe one run at every test depth.
+    Args:
+      found: the runs.
+      protocol: how to evaluate; its depths, ascending, are the test depths.
+      metrics: capabilities to keep.
 
     Raises:
-      ConfigError: a depth that the agents cannot act with, or no such split.
+      ConfigError: a depth that the agents cannot act with, no such split, or seeds that are no replicates.
       RunError: no usable checkpoint, or no such metric.
     """
-    config = run.config()
+    names = labels([run.config() for run in found])
+    names = [f"{one} ({run.name})" if names.count(one) > 1 else one for one, run in zip(names, found, strict=True)]
+    return [_measure(run, label, protocol, metrics) for run, label in zip(found, names, strict=True)]
+
+
+def _measure(run: runs.Run, label: str, protocol: evaluation.Protocol, metrics: Sequence[str]) -> Findings:
+    config, depths = run.config(), list(protocol.depths)
+    if config.per_seed:
+        raise ConfigError(f"{run.path}: its seeds differ (--per-seed {config.per_seed}), so they are no replicates")
     rows = evaluation.evaluate_run(run, protocol)
     for metric in metrics:
-        if metric not in rows[0]:
+        if not isinstance(rows[0].get(metric), float):
             known = ", ".join(sorted(name for name, value in rows[0].items() if isinstance(value, float)))
             raise runs.RunError(f"--metrics {metric}: there are {known}")
     shape = (config.seeds, len(depths))
-    probes = probing.probe(run, list(depths), seed=protocol.seed)
-    law = config.recurrence()
-    trunk = config.trunk("actor")
-    largest = law.largest if law is not None and trunk.block == "looped" else trunk.applications
-    if law is not None and law.kind == "lognormal-poisson":
-        largest = round(law.mean)  # its tail has no end to speak of
+    probes = probing.probe(run, depths, seed=protocol.seed)
     return Findings(
-        label=f"{trunk.block}, {config.train_recurrence or f'fixed:{trunk.applications}'}",
+        label=label,
         path=run.path,
         config=config,
-        trained=largest * config.block_layers,
+        trained=_largest_count(config) * config.block_layers,
         depths=np.array(depths),
         capability={m: np.array([row[m] for row in rows], float).reshape(shape) for m in metrics},
         critic={name: probes.pop(name) for name in ("categorical_accuracy", "infonce")},
         latents=probes,
     )
+
+
+def _largest_count(config: Config) -> int:
+    law, trunk = config.recurrence(), config.trunk("actor")
+    return trunk.applications if law is None else law.quantile(_TRAINED)
+
+
+def labels(configs: Sequence[Config]) -> list[str]:
+    """What to call each run: ``looped, uniform:1:8``, and the options in which the runs differ beyond that."""
+    tables = [asdict(config) for config in configs]
+    told = [name for name in tables[0] if name not in _NAMED]
+    varying = [name for name in told if len({table[name] for table in tables}) > 1]
+    return [_label(config, varying) for config in configs]
+
+
+def _label(config: Config, varying: Sequence[str]) -> str:
+    trunk = config.trunk("actor")
+    parts = [trunk.block, config.train_recurrence or f"fixed:{trunk.applications}"]
+    for name in varying:
+        value, default = getattr(config, name), type(config).__dataclass_fields__[name].default
+        if value != default or name == "env":
+            parts.append(str(value) if name in ("env", "env_options") else f"{name.replace('_', ' ')} {value}")
+    return ", ".join(parts)

@@ -62,7 +62,35 @@ def pairwise_energy(name: str, phi: jax.Array, psi: jax.Array) -> jax.Array:
     assert phi.shape == psi.shape and phi.ndim == 2, (phi.shape, psi.shape)
     if name == "dot":
         return phi @ psi.T
-    return energy(name, phi[:, None, :], psi[None, :, :])
+    if name == "cosine":
+        lengths = jnp.sum(jnp.square(phi), axis=-1)[:, None] * jnp.sum(jnp.square(psi), axis=-1)
+        return (phi @ psi.T) / jnp.sqrt(lengths + _EPS)
+    squared = _squared_distances(phi, psi)
+    return -squared if name == "l2" else -jnp.sqrt(squared + _EPS)
+
+
+@jax.custom_vjp
+def _squared_distances(phi: jax.Array, psi: jax.Array) -> jax.Array:
+    """``||phi_i - psi_j||^2 [B, B]`` from the differences, for the products alone would cancel where they are small.
+
+    The backward pass needs no array of ``[B, B, D]``: with ``c`` the cotangent, the gradient of ``phi_i`` is
+    ``2 sum_j c_ij (phi_i - psi_j)``, a matrix product, and so is that of ``psi_j``.
+    """
+    return jnp.sum(jnp.square(phi[:, None, :] - psi[None, :, :]), axis=-1)
+
+
+def _distances_forward(phi: jax.Array, psi: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return _squared_distances(phi, psi), (phi, psi)
+
+
+def _distances_backward(saved: tuple[jax.Array, jax.Array], c: jax.Array) -> tuple[jax.Array, jax.Array]:
+    phi, psi = saved
+    to_phi = 2 * (jnp.sum(c, axis=1)[:, None] * phi - c @ psi)
+    to_psi = 2 * (jnp.sum(c, axis=0)[:, None] * psi - c.T @ phi)
+    return to_phi, to_psi
+
+
+_squared_distances.defvjp(_distances_forward, _distances_backward)
 
 
 def contrastive_loss(name: str, logits: jax.Array, penalty: jax.Array | float) -> tuple[jax.Array, Metrics]:

@@ -14,13 +14,41 @@ import jax.numpy as jnp
 from jax import lax
 
 from .config import TrunkConfig
-from .recurrence import Draw, Measure, iterate, iterate_drawn, iterate_forward, iterate_until
+from .layers import Hidden, hidden_layers
+from .recurrence import Draw, Measure, iterate, iterate_drawn, iterate_forward, iterate_until, scan_blocks
 from .specs import Halt
 
 Params = dict[str, Any]
 
 # Uniform in +-1/sqrt(fan-in), as in Wang et al. (2025).
+_KERNEL = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform", batch_axis=0)
 _Dense = partial(nn.Dense, kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform"))
+
+
+class HiddenLayers(nn.Module):
+    """Layers of Dense, LayerNorm and swish in sequence.
+
+    Attributes:
+      layers: how many, ``L``.
+      width: units of each.
+      precision: dtype of the matrix products' factors.
+    """
+
+    layers: int
+    width: int
+    precision: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """``[..., I] -> [..., W]``."""
+        shape = (self.layers, self.width)
+        weights = Hidden(
+            kernel=self.param("kernel", _KERNEL, (self.layers, x.shape[-1], self.width)),
+            bias=self.param("bias", nn.initializers.zeros, shape),
+            scale=self.param("scale", nn.initializers.ones, shape),
+            shift=self.param("shift", nn.initializers.zeros, shape),
+        )
+        return hidden_layers(None if self.precision == "float32" else jnp.dtype(self.precision), weights, x)
 
 
 class Block(nn.Module):
@@ -45,8 +73,7 @@ class Block(nn.Module):
             y = _Dense(c.width, name="inject")(jnp.concatenate([y, x], axis=-1))
         if c.step_conditioning:
             y = y + _Dense(c.width, name="condition")(phase)
-        for _ in range(c.block_layers):
-            y = nn.swish(nn.LayerNorm()(_Dense(c.width)(y)))
+        y = HiddenLayers(c.block_layers, c.width, c.precision, name="layers")(y)
         step = c.residual_scale * y
         if c.step_limit is not None:
             step = _limited(step, h, c.step_limit)
@@ -108,9 +135,9 @@ class Trunk(nn.Module):
             return self._stacked(h, x, depth)
         step = partial(self._apply, self._weights, x)
         if depth is None:
-            return iterate(step, h, c.applications, c.window)
+            return iterate(step, h, c.applications, c.window, c.remat)
         if isinstance(depth, Draw):
-            return iterate_drawn(step, h, depth, c.window)
+            return iterate_drawn(step, h, depth, c.window, c.remat)
         return iterate_forward(step, h, depth // c.block_layers)
 
     def first(self, x: jax.Array, key: jax.Array | None = None) -> jax.Array:
@@ -138,26 +165,22 @@ class Trunk(nn.Module):
         return self._apply(weights, x, h, i, count)
 
     def _apply(self, weights: Params, x: jax.Array, h: jax.Array, i: jax.Array, count: jax.Array) -> jax.Array:
-        def apply(weights: Params, x: jax.Array, h: jax.Array, phase: jax.Array) -> jax.Array:
-            return self._block.apply({"params": weights}, h, x, phase)
-
-        if self.config.remat:
-            apply = jax.checkpoint(apply, prevent_cse=False)
-        return apply(weights, x, h, jnp.stack([i / count, 1 / count]))
+        return self._block.apply({"params": weights}, h, x, jnp.stack([i / count, 1 / count]))
 
     def _stacked(self, h: jax.Array, x: jax.Array, depth: jax.Array | Draw | None) -> jax.Array:
         total = jnp.int32(self.config.applications)
         if depth is None or isinstance(depth, Draw):
             last = total if depth is None else depth.count
 
-            def body(latent: jax.Array, block: tuple[Params, jax.Array]) -> tuple[jax.Array, None]:
+            def body(latent: jax.Array, block: tuple[Params, jax.Array]) -> jax.Array:
                 weights, i = block
                 if depth is None:
-                    return self._apply(weights, x, latent, i, total), None
+                    return self._apply(weights, x, latent, i, total)
                 apply = partial(self._apply, weights, x)
-                return lax.cond(i < last, lambda y: apply(y, i, total), lambda y: y, latent), None
+                return lax.cond(i < last, lambda y: apply(y, i, total), lambda y: y, latent)
 
-            return lax.scan(body, h, (self._weights, jnp.arange(self.config.applications)))[0]
+            blocks = (self._weights, jnp.arange(self.config.applications))
+            return scan_blocks(body, h, blocks, self.config.remat)
         return lax.fori_loop(0, depth // self.config.block_layers, lambda i, y: self.step(y, x, i, total), h)
 
 
@@ -174,8 +197,7 @@ class Network(nn.Module):
 
     def setup(self) -> None:
         """Declare the layers."""
-        self.input = _Dense(self.trunk_config.width)
-        self.input_norm = nn.LayerNorm()
+        self.input = HiddenLayers(1, self.trunk_config.width, self.trunk_config.precision)
         self.trunk = Trunk(self.trunk_config)
         self.head = _Dense(self.out)
 
@@ -185,7 +207,7 @@ class Network(nn.Module):
 
     def embed(self, x: jax.Array) -> jax.Array:
         """The input layer: ``[..., I] -> [..., W]``."""
-        return nn.swish(self.input_norm(self.input(x)))
+        return self.input(x)
 
     def latents(self, x: jax.Array, count: int, start: jax.Array | None = None) -> jax.Array:
         """Latents before the first and after each of ``count`` applications: ``[count + 1, ..., W]``.

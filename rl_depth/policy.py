@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from envs.base import GoalEnv
 
 from . import runs
 from .agent import Agent, AgentState
-from .checks import check_depth
+from .checks import check_depth, check_halt
 from .config import Config, ConfigError
 from .specs import Halt
 from .training import make_agent, make_env
@@ -85,11 +84,11 @@ class Policy:
           Actions ``[..., action_size]`` and the dense layers taken ``[...]``, int32.
 
         Raises:
-          ValueError: wrong sizes, or not a rule.
+          ValueError: wrong sizes, not a rule, or a bound that the trunk cannot act with.
         """
         obs, goal = self._read(obs, goal)
         halt = Halt.parse(halt) if isinstance(halt, str) else halt
-        check_depth(replace(self.config.trunk("actor"), block="looped"), halt.max_depth)
+        check_halt(self.config.trunk("actor"), halt)
         batch = jnp.broadcast_shapes(obs.shape[:-1], goal.shape[:-1])
         flat = (jnp.broadcast_to(a, (*batch, a.shape[-1])).reshape(-1, a.shape[-1]) for a in (obs, goal))
         action, depth = self._act_until(self.params, *flat, key, halt)

@@ -30,14 +30,16 @@ class HeldOut:
 
     @classmethod
     def collect(cls, policy: Policy, batches: int, seed: int) -> HeldOut:
-        """Run the agent, drawing its actions, in the environment it was trained in."""
+        """Run the agent as training does, drawing its actions at the depth that collects, in the training split."""
         env, config = policy.env, policy.config
+
+        depth = None if config.collect_depth is None else jnp.int32(config.collect_depth)
 
         def run(params: dict[str, Any], key: jax.Array) -> Batch:
             start_key, step_key, pick_key = jax.random.split(key, 3)
 
             def act(state: jax.Array, goal: jax.Array, key: jax.Array) -> jax.Array:
-                return policy.agent.act(params, state, goal, key)
+                return policy.agent.act(params, state, goal, key, depth)
 
             begun = rollout.start(env, _ENVS, start_key)
             _, steps = rollout.collect(env, act, begun, env.episode_length, step_key)
@@ -93,8 +95,9 @@ def _moves(net: Network, params: Any, inputs: jax.Array, count: int) -> dict[str
         return net.apply({"params": params}, inputs, count, start, method=Network.latents)
 
     h = trace(None)
-    noise = jax.random.normal(jax.random.key(0), h.shape[1:])
-    other = trace(noise * _length(h[0])[:, None] / _length(noise)[:, None])
+    # As large as the latent is after one application, for a loop may start from zero.
+    noise = jax.random.normal(jax.random.key(1), h.shape[1:])
+    other = trace(noise * (_length(h[1]) / _length(noise))[:, None])
     steps = h[1:] - h[:-1]
     cosine = jnp.sum(steps[1:] * steps[:-1], -1) / (_length(steps[1:]) * _length(steps[:-1]) + _TINY)
     angle = jnp.rad2deg(jnp.arccos(jnp.clip(cosine, -1, 1))).mean(-1)

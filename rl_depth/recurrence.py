@@ -5,6 +5,7 @@ Axes: ``...`` batch, ``W`` width. A count is a number of block applications, ``r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -63,17 +64,43 @@ def draw(law: TrainRecurrence, window: int, progressive: float, key: jax.Array, 
     return Draw(count=jnp.where(partial, prepared + graded, count), graded=jnp.minimum(graded, window))
 
 
-def iterate(step: Step, h: jax.Array, count: int, window: int | None) -> jax.Array:
+def scan_blocks(body: Callable[[jax.Array, Any], jax.Array], h: jax.Array, turns: Any, remat: bool) -> jax.Array:
+    """``h <- body(h, turn)`` for each entry of the leading axis of ``turns``, differentiable.
+
+    With ``remat`` the backward pass keeps the latents between groups of turns and works each group out anew: of ``N``
+    turns it holds ``N / g`` latents and the activations of ``g`` turns at a time (Chen et al. 2016, arXiv
+    1604.06174) for one more forward pass.
+    """
+
+    def run(latent: jax.Array, part: Any) -> jax.Array:
+        return lax.scan(lambda carry, turn: (body(carry, turn), None), latent, part)[0]
+
+    if not remat:
+        return run(h, turns)
+    count = jax.tree.leaves(turns)[0].shape[0]
+    group = group_size(count)
+    groups = jax.tree.map(lambda leaf: leaf.reshape(count // group, group, *leaf.shape[1:]), turns)
+    again = jax.checkpoint(run, prevent_cse=False)
+    return lax.scan(lambda carry, part: (again(carry, part), None), h, groups)[0]
+
+
+def group_size(count: int) -> int:
+    """Turns that `scan_blocks` puts into a group: the divisor of ``count`` nearest to half its root.
+
+    A turn holds about four times as much as a latent.
+    """
+    wanted = max(math.sqrt(count) / 2, 1)
+    return min((g for g in range(1, count + 1) if count % g == 0), key=lambda g: abs(math.log(g / wanted)))
+
+
+def iterate(step: Step, h: jax.Array, count: int, window: int | None, remat: bool = False) -> jax.Array:
     """``step`` applied ``count`` times, with gradients through the last ``window`` of them, all if None."""
     total = jnp.int32(count)
-
-    def body(latent: jax.Array, i: jax.Array) -> tuple[jax.Array, None]:
-        return step(latent, i, total), None
 
     free = 0 if window is None else max(count - window, 0)
     if free:
         h = _frozen_loop(step, h, jnp.int32(free), total)
-    return lax.scan(body, h, jnp.arange(free, count))[0]
+    return scan_blocks(lambda latent, i: step(latent, i, total), h, jnp.arange(free, count), remat)
 
 
 def iterate_forward(step: Step, h: jax.Array, count: jax.Array) -> jax.Array:
@@ -81,7 +108,7 @@ def iterate_forward(step: Step, h: jax.Array, count: jax.Array) -> jax.Array:
     return lax.fori_loop(0, count, lambda i, latent: step(latent, i, count), h)
 
 
-def iterate_drawn(step: Step, h: jax.Array, draw: Draw, window: int) -> jax.Array:
+def iterate_drawn(step: Step, h: jax.Array, draw: Draw, window: int, remat: bool = False) -> jax.Array:
     """``step`` applied ``draw.count`` times, with gradients through the last ``draw.graded <= window``.
 
     The applications before run forward in a loop of dynamic length, then comes a scan of static length
@@ -92,16 +119,17 @@ def iterate_drawn(step: Step, h: jax.Array, draw: Draw, window: int) -> jax.Arra
       h: initial latent ``[..., W]``; gradients reach it only if every application carries them.
       draw: the counts.
       window: static bound of ``draw.graded``.
+      remat: as in `scan_blocks`.
     """
     free = draw.count - draw.graded
     ready = _frozen_loop(step, h, free, draw.count)
     h = jnp.where(free > 0, ready, h)
 
-    def body(latent: jax.Array, turn: jax.Array) -> tuple[jax.Array, None]:
+    def body(latent: jax.Array, turn: jax.Array) -> jax.Array:
         i = draw.count - window + turn
-        return lax.cond(i >= free, lambda x: step(x, i, draw.count), lambda x: x, latent), None
+        return lax.cond(i >= free, lambda x: step(x, i, draw.count), lambda x: x, latent)
 
-    return lax.scan(body, h, jnp.arange(window))[0]
+    return scan_blocks(body, h, jnp.arange(window), remat)
 
 
 def _frozen_loop(step: Step, h: jax.Array, free: jax.Array, count: jax.Array) -> jax.Array:

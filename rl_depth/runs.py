@@ -30,15 +30,11 @@ from typing import Any
 import numpy as np
 import tomli_w
 
-from .checks import ConfigError, option_name
+from .checks import ConfigError, RunError, option_name
 from .config import Config, load
 
 _CONFIG, _META, _STATUS, _LOCK = "config.toml", "meta.json", "status.json", ".lock"
 _LOGS = ("metrics.jsonl", "timing.jsonl")
-
-
-class RunError(RuntimeError):
-    """A run folder cannot be used; the message is one line."""
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -14,10 +14,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from . import device, metrics, runs
+from . import device, hosts, metrics, runs
 from .config import Config
 from .cost import agent_cost
 from .progress import Reporter
+from .sharding import Layout
 from .trackers import Tracker
 from .training import Programs, Trainer, TrainState, from_arrays, seeds_of, to_arrays
 
@@ -33,8 +34,12 @@ def train(
     resume: bool = False,
     quiet: bool = True,
     trackers: Sequence[Tracker] = (),
+    devices: int | None = None,
 ) -> runs.Run:
     """Train the agents of a configuration and return their run folder.
+
+    Where `hosts.join` was called, every process of the job calls this alike; the first one writes the folder, which
+    must lie where all of them can read it.
 
     Args:
       config: the experiment.
@@ -42,17 +47,50 @@ def train(
       resume: go on with the run in ``out`` from its latest checkpoint; an ``out`` that does not exist starts.
       quiet: show no progress.
       trackers: further places that metrics go to.
+      devices: devices of each process to spread seeds and batch over; by default all accelerators, or one CPU. A
+        run may go on with other devices; it repeats bit for bit with the same ones.
 
     Raises:
-      ConfigError: the configuration cannot be run, or ``out`` holds another run.
+      ConfigError: the configuration cannot be run, or not on these devices, or ``out`` holds another run.
       RunError: the run failed; its folder keeps the last good checkpoint.
       Interrupted: SIGINT or SIGTERM arrived; the run was saved first.
     """
-    trainer = Trainer.of(config)
-    path = Path(out) if out is not None else runs.fresh_path(config)
-    with runs.hold(path, config, resume) as run, _failures_noted(run):
-        _Session(trainer, run, quiet, trackers).go()
+    trainer = Trainer.of(config, Layout.of(config, devices))
+    path = Path(hosts.on_first(lambda: out if out is not None else runs.fresh_path(config)))
+    with _hold(path, config, resume) as run, _failures_noted(run):
+        first = hosts.is_first()
+        _Session(trainer, run, quiet or not first, trackers if first else ()).go()
     return run
+
+
+class _SharedRun(runs.Run):
+    """A run folder that the first process of several writes."""
+
+    def save_checkpoint(self, epoch: int, arrays: Mapping[str, np.ndarray], keep: int) -> None:
+        hosts.on_first(lambda: runs.Run.save_checkpoint(self, epoch, arrays, keep))
+
+    def drop_checkpoints_after(self, epoch: int) -> None:
+        hosts.on_first(lambda: runs.Run.drop_checkpoints_after(self, epoch))
+
+    def append(self, metrics: Sequence[Mapping[str, Any]], timing: Mapping[str, Any]) -> None:
+        hosts.on_first(lambda: runs.Run.append(self, metrics, timing))
+
+    def truncate(self, epoch: int) -> None:
+        hosts.on_first(lambda: runs.Run.truncate(self, epoch))
+
+    def write_meta(self, meta: Mapping[str, Any]) -> None:
+        hosts.on_first(lambda: runs.Run.write_meta(self, meta))
+
+    def write_status(self, status: Mapping[str, Any]) -> None:
+        hosts.on_first(lambda: runs.Run.write_status(self, status))
+
+
+@contextmanager
+def _hold(path: Path, config: Config, resume: bool) -> Iterator[runs.Run]:
+    """`runs.hold`, by the first process for all."""
+    with ExitStack() as stack:
+        hosts.on_first(lambda: stack.enter_context(runs.hold(path, config, resume)))
+        yield runs.Run(path) if jax.process_count() == 1 else _SharedRun(path)
 
 
 class _Session:
@@ -85,13 +123,15 @@ class _Session:
     def _start(self) -> tuple[int, TrainState, list[str]]:
         """Epoch and state to go on from, and what to tell about it."""
         seeds = seeds_of(self.config)
-        if not self.run.has_checkpoint():
+        saved = self._load()
+        if saved is None:
             resumed = bool(self.run.status())
             self.run.truncate(0)
-            return 0, self.programs.init(seeds), ["no checkpoint yet: starting over"] if resumed else []
-        saved = self.run.load_checkpoint()
+            layout = self.trainer.layout
+            state = self.programs.init(layout.put(np.asarray(seeds), layout.per_seed()))
+            return 0, state, ["no checkpoint yet: starting over"] if resumed else []
         try:
-            state = from_arrays(jax.eval_shape(self.programs.init, seeds), saved.arrays)
+            state = from_arrays(jax.eval_shape(self.programs.init, seeds), saved.arrays, self.trainer.layout)
         except ValueError as error:
             raise runs.RunError(f"{self.run.path}: {error}; was it written by another version?") from None
         notes = [f"skipping damaged checkpoint {reason}" for reason in saved.skipped]
@@ -100,11 +140,23 @@ class _Session:
         notes.append(f"resuming after {saved.epoch * self.config.epoch_env_steps:,} environment steps")
         return saved.epoch, state, notes
 
+    def _load(self) -> runs.Checkpoint | None:
+        """The latest checkpoint, the same one in every process."""
+        saved = hosts.together(lambda: self.run.load_checkpoint() if self.run.has_checkpoint() else None)
+        mine = str(saved.epoch) if saved is not None else "none"
+        first = hosts.on_first(lambda: mine)
+        if hosts.any_of(mine != first):
+            raise runs.RunError(
+                f"{self.run.path}: process {jax.process_index()} finds checkpoint {mine}, the first one {first}; "
+                "the folder must lie on a file system that all of them share"
+            )
+        return saved
+
     def _loop(self, epoch: int, state: TrainState, stop: _Stop) -> None:
         config = self.config
         eval_epochs = config.eval_epochs()
         learned: dict[str, Any] = {}
-        self._stop_if_due(epoch, state, stop)  # a run that is resumed may have diverged already
+        self._stop_if_due(epoch, state, asked=False)  # a run that is resumed may have diverged already
         while epoch < config.epochs:
             epoch += 1
             began = time.monotonic()
@@ -116,20 +168,21 @@ class _Session:
             jax.block_until_ready(state.epoch)
             self.seconds += time.monotonic() - began
             self.reporter.epoch(epoch * config.epoch_env_steps, self._grad_steps(epoch))
-            saving = bool(stop) or _all_diverged(state)
+            asked = hosts.any_of(bool(stop))
+            saving = asked or _all_diverged(state)
             if epoch in eval_epochs:
                 self._evaluate(epoch, state, learned)
                 saving |= (eval_epochs.index(epoch) + 1) % config.checkpoint_every == 0
             if saving or epoch == config.epochs:
                 self.run.save_checkpoint(epoch, to_arrays(state), config.keep_checkpoints)
-            self._stop_if_due(epoch, state, stop)
+            self._stop_if_due(epoch, state, asked)
         self._write_status("finished", epoch, state)
 
-    def _stop_if_due(self, epoch: int, state: TrainState, stop: _Stop) -> None:
+    def _stop_if_due(self, epoch: int, state: TrainState, asked: bool) -> None:
         if _all_diverged(state):
             self._write_status("failed", epoch, state)
             raise runs.RunError(f"{self.run.path}: every seed diverged (non-finite loss); status.json says when")
-        if stop and epoch < self.config.epochs:
+        if asked and epoch < self.config.epochs:
             self._write_status("interrupted", epoch, state)
             raise Interrupted
 
@@ -138,7 +191,7 @@ class _Session:
         if epoch > self.config.warmup_epochs + 1:
             return
         times = np.arange(state.replay.last.shape[1])[:, None]
-        if not np.all(np.any(np.asarray(state.replay.last) > times, axis=(1, 2))):
+        if not np.all(np.any(hosts.copy(state.replay.last) > times, axis=(1, 2))):
             raise runs.RunError(
                 f"{self.config.env}: every episode ended at its first step, so no goal lies ahead of any"
             )
@@ -153,15 +206,17 @@ class _Session:
             "env_steps": epoch * self.config.epoch_env_steps,
             "grad_steps": self._grad_steps(epoch),
         }
+        per_seed = self.config.per_seed_values()
         rows = []
-        for i, diverged in enumerate(np.asarray(state.diverged)):
+        for i, diverged in enumerate(hosts.copy(state.diverged)):
             if diverged >= 0:
                 self.reporter.say(f"seed {self.config.seed + i} diverged in epoch {diverged}: stopped there")
                 continue
             own = {name: values[i] for name, values in episodes.items()}
             row = {**place, "seed": self.config.seed + i, "split": self.trainer.eval_env.split}
             row |= metrics.summarise(own) | {name: float(values[i]) for name, values in losses.items()}
-            rows.append(row | {"by_difficulty": metrics.by_difficulty(own)})
+            varied = {"hyper": {name: of[i] for name, of in per_seed.items()}} if per_seed else {}
+            rows.append(row | varied | {"by_difficulty": metrics.by_difficulty(own)})
         timing = place | {"train_seconds": self.seconds, "eval_seconds": time.monotonic() - began}
         self.run.append(rows, timing)
         self._write_status("running", epoch, state)
@@ -183,8 +238,10 @@ class _Session:
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "command": sys.argv,
             **device.describe(),
+            "mesh": self.trainer.layout.shape,
         }
         names = ("state_size", "goal_size", "action_size")
+        collector = self.config.collector()
         self.run.write_meta(
             {
                 "env": dict(zip(names, sizes, strict=True))
@@ -194,12 +251,13 @@ class _Session:
                     "backend": env.backend,
                 },
                 "cost": agent_cost(self.config, *sizes).to_dict(),
+                **({"collector_cost": agent_cost(collector, *sizes).to_dict()} if collector else {}),
                 "sessions": [*meta.get("sessions", []), session],
             }
         )
 
     def _write_status(self, state_name: str, epoch: int, state: TrainState) -> None:
-        diverged = np.asarray(state.diverged)
+        diverged = hosts.copy(state.diverged)
         self.run.write_status(
             {
                 "state": state_name,
@@ -213,7 +271,7 @@ class _Session:
 
 
 def _all_diverged(state: TrainState) -> bool:
-    return bool(np.all(np.asarray(state.diverged) >= 0))
+    return bool(np.all(hosts.copy(state.diverged) >= 0))
 
 
 class _Stop:

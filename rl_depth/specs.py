@@ -1,8 +1,9 @@
-"""Options that are written as text with colons: distributions of recurrence counts, and halting rules."""
+"""Options that are written as text: distributions of recurrence counts, halting rules, values for each seed."""
 
 from __future__ import annotations
 
 import math
+import tomllib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,8 +12,8 @@ _SIGMA = 0.5  # Geiping et al. (2025)
 
 RECURRENCE_FORMS = "fixed:R, uniform:A:B, lognormal-poisson:MEAN[:SIGMA] or curriculum:A:B"
 
-HaltRule = Literal["fixed-point", "action-change", "second-order"]
-HALT_FORMS = "fixed-point:EPS[:MAX], action-change:EPS[:MAX] or second-order:EPS[:MAX]"
+HaltRule = Literal["budget", "fixed-point", "action-change", "second-order"]
+HALT_FORMS = "budget:DEPTH, fixed-point:EPS[:MAX], action-change:EPS[:MAX] or second-order:EPS[:MAX]"
 _DEEPEST = 256
 
 
@@ -63,11 +64,32 @@ class TrainRecurrence:
         """The largest count that is drawn."""
         return max(self.low, self.high)
 
+    def quantile(self, share: float) -> int:
+        """The least count that at least ``share`` of training's draws do not exceed."""
+        low, high = min(self.low, self.high), self.largest
+        if self.kind == "lognormal-poisson":
+            return next((r for r in range(low, high) if self._share_up_to(r) >= share), high)
+        return max(low, low - 1 + math.ceil(share * (high - low + 1)))
+
+    def _share_up_to(self, count: int) -> float:
+        """Share of the log-normal Poisson's draws that do not exceed a count: a sum over the rate's logarithm."""
+        if self.mean == 1:
+            return 1.0
+        total = weights = 0.0
+        for z in (i / 10 for i in range(-60, 61)):
+            log_rate = math.log(self.mean - 1) - self.sigma**2 / 2 + self.sigma * z
+            weight = math.exp(-(z**2) / 2)
+            weights += weight
+            for k in range(count):  # Poisson's terms
+                total += weight * math.exp(k * log_rate - math.exp(log_rate) - math.lgamma(k + 1))
+        return total / weights
+
 
 @dataclass(frozen=True)
 class Halt:
     """When to stop applying a trunk's block, state by state.
 
+    - ``budget``: after ``max_depth`` layers, the same for every state: what the other rules are to be held against.
     - ``fixed-point``: the latent has stopped moving, ``||h' - h|| / ||h|| < eps``.
     - ``action-change``: the action distribution has, ``KL(pi' || pi) < eps`` (after Geiping et al. 2025).
     - ``second-order``: the latent's steps have stopped changing, ``||(h'' - h') - (h' - h)|| / ||h'|| < eps``
@@ -75,28 +97,30 @@ class Halt:
 
     Attributes:
       rule: one of these.
-      eps: its bound, > 0.
+      eps: its bound, > 0; None for a budget, which has none.
       max_depth: dense layers after which it stops in any case.
     """
 
     rule: HaltRule
-    eps: float
+    eps: float | None
     max_depth: int = _DEEPEST
 
     @classmethod
     def parse(cls, text: str) -> Halt:
-        """Read ``RULE:EPS[:MAX]``.
+        """Read ``RULE:EPS[:MAX]`` or ``budget:DEPTH``.
 
         Raises:
           ValueError: not one of the forms, or a number out of range.
         """
         rule, *numbers = text.split(":")
+        if rule == "budget" and len(numbers) == 1:
+            return cls(rule, None, _count(numbers[0]))
         if rule not in ("fixed-point", "action-change", "second-order") or len(numbers) not in (1, 2):
             raise ValueError(f"must be {HALT_FORMS}")
         return cls(rule, _positive(numbers[0]), _count(numbers[1]) if len(numbers) == 2 else _DEEPEST)
 
     def __str__(self) -> str:
-        return f"{self.rule}:{self.eps:g}:{self.max_depth}"
+        return f"{self.rule}:{self.max_depth}" if self.eps is None else f"{self.rule}:{self.eps:g}:{self.max_depth}"
 
     @property
     def patience(self) -> int:
@@ -104,8 +128,26 @@ class Halt:
         return 2 if self.rule == "second-order" else 1
 
     def __post_init__(self) -> None:
-        if not 0 < self.eps < math.inf:
-            raise ValueError(f"eps {self.eps:g}: must be positive and finite")
+        if self.rule == "budget":
+            if self.eps is not None:
+                raise ValueError(f"eps {self.eps:g}: a budget has none")
+        elif self.eps is None or not 0 < self.eps < math.inf:
+            raise ValueError(f"eps {self.eps}: must be positive and finite")
+
+
+def parse_per_seed(text: str) -> dict[str, tuple[float, ...]]:
+    """Read ``NAME=[NUMBER, ...], ...``, as TOML has it.
+
+    Raises:
+      ValueError: it is not of this form.
+    """
+    try:
+        table = tomllib.loads(f"options = {{{text}}}")["options"]
+        if all(isinstance(own, list) and all(type(x) in (int, float) for x in own) for own in table.values()):
+            return {name: tuple(map(float, own)) for name, own in table.items()}
+    except tomllib.TOMLDecodeError:
+        pass
+    raise ValueError("must be NAME=[NUMBER, ...], ...")
 
 
 def _count(text: str) -> int:

@@ -21,25 +21,32 @@ _COPIES = 64
 def show_evaluation(rows: Sequence[Mapping[str, Any]]) -> None:
     """One line per test depth and goal difficulty; over several seeds, the median and range.
 
-    A halting rule's depth is the mean it spent.
+    A halting rule's depth is the mean it spent, beside the depths between which the middle 80% of all steps lie.
     """
     first = rows[0]
     goals = "drawn actions" if first["stochastic"] else "mode of the policy"
     goals += f", halting by {first['halt']}" if "halt" in first else ""
-    table = empty_table(f"{first['split']} goals, {goals}", (), ("depth", "goal distance", "episodes", *_COLUMNS))
+    halted = ("10% to 90%",) if "halt" in first else ()
+    columns = ("depth", *halted, "goal distance", "episodes", *_COLUMNS)
+    table = empty_table(f"{first['split']} goals, {goals}", (), columns)
     by_depth: dict[int | None, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         by_depth[row["depth"]].append(row)
     for depth, agents in by_depth.items():
         for levels in zip(*(agent["by_difficulty"] for agent in agents), strict=True):
             distance = f"{levels[0]['goal_distance']:.3g}"
-            table.add_row(_depth(levels, depth), distance, str(levels[0]["episodes"]), *_cells(levels))
-        table.add_row(_depth(agents, depth), "all", str(agents[0]["episodes"]), *_cells(agents), end_section=True)
+            table.add_row(*_depth(levels, depth), distance, str(levels[0]["episodes"]), *_cells(levels))
+        table.add_row(*_depth(agents, depth), "all", str(agents[0]["episodes"]), *_cells(agents), end_section=True)
     show(table)
 
 
-def _depth(rows: Sequence[Mapping[str, Any]], depth: int | None) -> str:
-    return str(depth) if depth is not None else spread([row["depth_mean"] for row in rows], digits=1)
+def _depth(rows: Sequence[Mapping[str, Any]], depth: int | None) -> list[str]:
+    if depth is not None:
+        return [str(depth)]
+    depths = sorted({int(depth) for row in rows for depth in row["depth_share"]})
+    share = np.mean([[row["depth_share"].get(str(depth), 0.0) for depth in depths] for row in rows], axis=0)
+    low, high = (depths[int(np.argmax(np.cumsum(share) >= part - 1e-6))] for part in (0.1, 0.9))
+    return [spread([row["depth_mean"] for row in rows], digits=1), f"{low} to {high}"]
 
 
 def _cells(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -171,6 +178,31 @@ def show_verdicts(verdicts: Any) -> None:
         show_difficulty(one)
 
 
+def show_inspections(found: Sequence[Any]) -> None:
+    """One line per run and depth of `inspecting.inspect`: medians over seeds (range)."""
+    title = "effective and 99% rank of the representations; rank correlation of energy with nearness to the goal"
+    measures = ("rank phi", "rank psi", "99% phi", "99% psi", "by path", "straight")
+    table = empty_table(title, ("environment", "run"), ("depth", "seeds", *measures))
+    for one in found:
+        ranks, drawn = one.ranks(), one.energy_map
+        numbers = [ranks[network][kind] for kind in ("effective", "variance") for network in ("phi", "psi")]
+        numbers += [drawn.path_correlation, drawn.straight_correlation] if drawn is not None else [(), ()]
+        cells = [spread([float(value) for value in values], 2 if i > 3 else 1) for i, values in enumerate(numbers)]
+        table.add_row(one.config.env, one.run.name, str(one.shown_depth), str(len(one.seeds)), *cells)
+    show(table)
+
+
+def show_grid(found: Any) -> None:
+    """One line per cell of an `analysis.grid.Grid`."""
+    left = [*found.panel_options, found.y, found.x]
+    table = empty_table(f"{found.metric}: interquartile mean over seeds", left, ("seeds", "mean", "95% interval"))
+    for row in found.rows:
+        interval = f"{row['low']:.3g} to {row['high']:.3g}" if row["seeds"] > 1 else ""
+        cells = ["none" if row[name] is None else str(row[name]) for name in left]
+        table.add_row(*cells, str(row["seeds"]), f"{row['iqm']:.3g}", interval)
+    show(table)
+
+
 def show_difficulty(levels: Any) -> None:
     """An `analysis.difficulty.DifficultyMap`: a line per goal distance, easiest first."""
     title = f"{levels.metric} by goal distance and depth: mean over seeds; {levels.env}, {levels.block}"
@@ -188,15 +220,29 @@ def _depth_range(critical: Any) -> str:
     return ends[0] if len(set(ends)) == 1 else f"{ends[0]} [{ends[1]},{ends[2]}]"
 
 
-def show_extrapolation(found: Sequence[Any], judged: Sequence[Any], metric: str) -> None:
-    """The matrix of runs and test depths, and how far each run carries (`analysis.extrapolation`)."""
+def show_extrapolation(found: Sequence[Any], verdicts: Sequence[Mapping[str, Any]]) -> None:
+    """The matrix of runs and test depths for each capability, and how far each run carries.
+
+    Args:
+      found: `extrapolating.Findings` of each run.
+      verdicts: of each run, `analysis.extrapolation.Extrapolation` by metric.
+    """
     depths = [str(depth) for depth in found[0].depths]
-    right = (*depths, "trained", "best", "reach / trained", "beyond")
-    table = empty_table(f"{metric} by test depth: median over seeds", ("environment", "train recurrence"), right)
-    for one, verdict in zip(found, judged, strict=True):
-        middle = [f"{value:.2f}" for value in np.median(one.capability[metric], axis=0)]
-        ratio = f"{verdict.ratio:.3g}"
-        ratio += f" ({verdict.low:.3g}-{verdict.high:.3g})" if verdict.low is not None else ""
-        cells = [*middle, str(one.trained), str(verdict.best_depth), ratio, verdict.breakdown]
-        table.add_row(one.config.env, one.label, *cells)
-    show(table)
+    right = (*depths, "trained", "best", "noise", "reach / trained", "beyond")
+    places = ", ".join(sorted({one.config.env for one in found}))
+    for metric in found[0].capability:
+        title = f"{places}: {metric.replace('_', ' ')} by test depth, mean over seeds"
+        table = empty_table(title, ("train recurrence",), right)
+        for one, by_metric in zip(found, verdicts, strict=True):
+            verdict = by_metric[metric]
+            means = [f"{value:.2f}" for value in one.capability[metric].mean(axis=0)]
+            ends = [str(one.trained), str(verdict.best_depth), f"{verdict.noise:.2g}", _carries(verdict)]
+            end = "holds" if verdict.breaks_at is None else f"{verdict.breakdown} at {verdict.breaks_at}"
+            table.add_row(one.label, *means, *ends, end)
+        show(table)
+
+
+def _carries(verdict: Any) -> str:
+    """The ratio, a lower bound where no test depth broke it, with its interval."""
+    ratio = ("at least " if verdict.breaks_at is None else "") + f"{verdict.ratio:.3g}"
+    return ratio if verdict.low is None else f"{ratio} ({verdict.low:.3g}-{verdict.high:.3g})"

@@ -166,6 +166,27 @@ def table(views: Sequence[View], title: str, seconds: Mapping[str, float | None]
     return result
 
 
+def fitting(
+    console: Console, views: Sequence[View], title: str, seconds: Mapping[str, float | None] | None = None
+) -> Table:
+    """The table as far as a terminal has lines for it: finished runs are left out first, running ones last."""
+    order = ["finished", "waiting", "interrupted", "unreadable", "failed", "running"]
+    dispensable = sorted(views, key=lambda view: order.index(view.state) if view.state in order else 0)
+    out: set[int] = set()
+    while True:
+        shown = [view for view in views if id(view) not in out]
+        result = table(shown, title, seconds)
+        if out:
+            left = [view for view in views if id(view) in out]
+            result.caption = f"not shown: {summary(left)}"
+            result.caption_justify = "left"
+        excess = len(console.render_lines(result, pad=False)) - console.height + 1
+        if excess <= 0 or len(shown) == 1:
+            return result
+        fewer = max(1, excess // 3)  # a row may be several lines high
+        out |= {id(view) for view in dispensable[len(out) : min(len(out) + fewer, len(views) - 1)]}
+
+
 class Display:
     """A live table in a terminal; elsewhere a line whenever a cell's state or progress changes.
 
@@ -190,7 +211,7 @@ class Display:
     def update(self, views: Sequence[View], title: str, seconds: Mapping[str, float | None]) -> None:
         """Show how the cells stand."""
         if self._live is not None:
-            self._live.update(table(views, title, seconds), refresh=True)
+            self._live.update(fitting(self._console, views, title, seconds), refresh=True)
             return
         for view in views:
             if view.total and self._shown.get(view.name) != (view.state, view.env_steps):

@@ -1,7 +1,7 @@
 """Settings that every test, and every process a test starts, shares."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,15 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 import envs  # noqa: E402 - after the settings above
 
 envs.import_brax()  # here, where what MJX prints on import is kept from standing after pytest's closing line
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory) -> Iterator[object]:
+    """A `browser.Browser` that the tests of this process share."""
+    from .browser import Browser
+
+    with Browser(tmp_path_factory.mktemp("browser")) as one:
+        yield one
 
 
 @pytest.fixture(scope="session")

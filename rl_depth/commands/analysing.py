@@ -126,3 +126,40 @@ def calibrate(
     except ValueError as error:
         raise RunError(str(error)) from None
     print(f"written: {out}")
+
+
+def report(
+    runs: RunFolders,
+    /,
+    *,
+    out: Annotated[Path, Parameter(name=("--out", "-o"))] = Path("runs/report"),
+    metrics: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    seed: Whole = 0,
+    json: Path | None = None,
+) -> None:
+    """Report runs in one page that needs no network: findings with numbers, charts, videos, every run.
+
+    Videos below the folders, and what `extrapolate` wrote there, are taken in; nothing is rendered or trained.
+
+    Parameters
+    ----------
+    runs
+        Run folders, or folders that hold some.
+    out
+        Folder for index.html, figures/ (PNG and PDF) and data/ (CSV and JSON).
+    metrics
+        Metrics to judge, the leading one first [default: success_any, time_at_goal and dist_final].
+    seed
+        Seed of the bootstrap.
+    json
+        Write all that the page says to this file too.
+    """
+    from analysis import report as reporting
+
+    written = reporting.write(runs, out, metrics or (), seed)
+    for finding in written.findings:
+        print(finding)
+    if json is not None:
+        write_json(json, written.summary)
+    for file in (*written.files, written.page):
+        print(f"written: {file}")

@@ -41,7 +41,7 @@ def evaluate(
         Depths to act with, in dense layers, such as 4,8,16 [default: the trained depth].
     halt
         Let each state choose its depth: fixed-point:EPS[:MAX], action-change:EPS[:MAX] or second-order:EPS[:MAX], where
-        MAX bounds it [default: 256 layers].
+        MAX bounds it [default: 256 layers]; or budget:DEPTH for the same depth in every state.
     seed
         Seed of the episodes.
     json
@@ -86,7 +86,7 @@ def extrapolate(
     depths
         Test depths, in dense layers, such as 4,8,16.
     metrics
-        Capabilities to test; the first decides how far a run carries [default: success_any, time_at_goal, dist_final].
+        Capabilities to test [default: success_any, time_at_goal, dist_final].
     split
         Goals to evaluate on [default: the environment's evaluation goals].
     episodes
@@ -103,33 +103,24 @@ def extrapolate(
         raise ConfigError("--depths: give at least one")
     start()
     from analysis import compare, plots
-    from analysis.extrapolation import extrapolation
+    from analysis import extrapolation as judging
 
-    from .. import evaluation, extrapolating, tables
+    from .. import device, evaluation, extrapolating, tables
 
-    names = metrics or ["success_any", "time_at_goal", "dist_final"]
-    tested = tuple(sorted(set(depths)))
-    protocol = evaluation.Protocol(split=split, episodes=episodes, depths=tested, seed=seed)
-    found, judged = [], []
-    for run in compare.collect(runs):
-        one = extrapolating.measure(run, tested, protocol, names)
-        verdict = extrapolation(
-            one.depths,
-            one.capability[names[0]],
-            one.trained,
-            one.latents,
-            one.config.block_layers,
-            higher_is_better=not names[0].startswith("dist"),
-            seed=seed,
-        )
-        found.append(one)
-        judged.append(verdict)
-    tables.show_extrapolation(found, judged, names[0])
-    content = [one.to_json() | verdict.to_json() for one, verdict in zip(found, judged, strict=True)]
+    names = list(dict.fromkeys(metrics or ["success_any", "time_at_goal", "dist_final"]))
+    protocol = evaluation.Protocol(split, episodes, depths=tuple(sorted(set(depths))), seed=seed)
+    found = extrapolating.measure(compare.collect(runs), protocol, names)
+    verdicts = [judging.judge(one, seed) for one in found]
+    tables.show_extrapolation(found, verdicts)
+    content = {
+        "protocol": {"split": split, "episodes_per_difficulty": episodes, "seed": seed},
+        "made_with": device.describe(),
+        "runs": judging.report(found, verdicts, seed),
+    }
     write_json(out / "extrapolation.json", content)
     if json is not None:
         write_json(json, content)
-    plots.extrapolation(found, names, out / "extrapolation.png")
+    plots.extrapolation(found, out / "extrapolation.png")
     plots.latents(found, out / "latents.png")
     for name in ("extrapolation.json", "extrapolation.png", "latents.png"):
         print(f"written: {out / name}")

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from ..config import Config
+from ..config import Config, Whole
 from .common import Switch, start
 
 
@@ -19,6 +19,8 @@ def train(
     quiet: Annotated[bool, Switch] = False,
     tensorboard: Annotated[bool, Switch] = False,
     wandb: str | None = None,
+    devices: Whole | None = None,
+    distributed: Annotated[bool, Switch] = False,
 ) -> None:
     """Train the agents of one configuration; without options, a depth-8 agent in a small maze.
 
@@ -36,23 +38,31 @@ def train(
         Write TensorBoard event files into the run folder too.
     wandb
         Log to this Weights & Biases project too.
+    devices
+        Devices of each process to spread seeds and batch over [default: all accelerators, or one CPU].
+    distributed
+        Train one run with all processes of this Slurm step or Open MPI job: srun --ntasks N rl-depth train ...
     """
     del preset  # main() made it the source of the options that no flag gave
     start()
-    from .. import runs, session, trackers
+    from .. import executors, hosts, runs, session, trackers
 
-    path = out if out is not None else runs.fresh_path(config)
+    if distributed:
+        hosts.join(executors.gpus())
+    path = Path(hosts.on_first(lambda: out if out is not None else runs.fresh_path(config)))
     places: list[trackers.Tracker] = []
-    if tensorboard:
+    if tensorboard and hosts.is_first():
         places.append(trackers.TensorBoard(path / "tensorboard"))
-    if wandb is not None:
+    if wandb is not None and hosts.is_first():
         places.append(trackers.WandB(wandb, config, path.name))
     try:
-        session.train(config, path, resume=resume, quiet=quiet, trackers=places)
+        session.train(config, path, resume=resume, quiet=quiet, trackers=places, devices=devices)
     except session.Interrupted:
-        print(f"saved; go on with: rl-depth train --resume --out {path}", file=sys.stderr)
+        if hosts.is_first():
+            print(f"saved; go on with: rl-depth train --resume --out {path}", file=sys.stderr)
         raise SystemExit(130) from None
     finally:
         for place in places:
             place.close()
-    print(path)
+    if hosts.is_first():
+        print(path)

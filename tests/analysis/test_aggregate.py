@@ -46,6 +46,20 @@ def test_performance_profile_is_rliables(case):
     assert found.high == pytest.approx(high, abs=step + 1e-9)
 
 
+def test_mean_intervals():
+    rng = np.random.default_rng(0)
+    values = rng.normal([0.0, 5.0], [1.0, 3.0], (400, 2))
+    found = aggregate.mean_interval(values, draws=5000)
+    assert found.value == pytest.approx(values.mean(axis=0))
+    half = 1.96 * values.std(axis=0) / 20  # the normal interval, at 400 seeds
+    assert found.low == pytest.approx(values.mean(axis=0) - half, abs=0.03)
+    assert found.high == pytest.approx(values.mean(axis=0) + half, abs=0.03)
+    three = aggregate.mean_interval(np.array([[1.0], [2.0], [6.0]]))
+    assert (three.low, three.value, three.high) == (1.0, 3.0, 6.0)
+    with pytest.raises(ValueError, match="shape"):
+        aggregate.mean_interval(np.zeros(3))
+
+
 def test_iqm_by_hand():
     assert aggregate.iqm(np.array([100.0, 1, 2, -50])) == 1.5
 

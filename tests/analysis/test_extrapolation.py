@@ -20,7 +20,8 @@ def test_a_plateau_that_ends_is_found_with_its_ratio():
     found = extrapolation(DEPTHS, curve([0.2, 0.9, 0.9, 0.9, 0.9, 0.3, 0.1]), 16, MOVING, 4)
     assert (found.reach, found.ratio) == (64, 4.0)
     assert found.low <= 4.0 <= found.high
-    assert found.breakdown == "drifts"
+    assert (found.breakdown, found.breaks_at) == ("drifts", 128)
+    assert found.best == pytest.approx(0.9, abs=0.1) and 0.04 < found.noise < 0.1
 
 
 def test_seeds_that_differ_as_a_whole_are_no_noise_between_depths():
@@ -29,7 +30,8 @@ def test_seeds_that_differ_as_a_whole_are_no_noise_between_depths():
 
 
 def test_holding_to_the_end_and_the_ways_to_break():
-    assert extrapolation(DEPTHS, curve([0.9] * 7), 16, MOVING, 4).breakdown == "holds"
+    found = extrapolation(DEPTHS, curve([0.9] * 7), 16, MOVING, 4)
+    assert (found.breakdown, found.breaks_at) == ("holds", None)
     falling = curve([0.9, 0.9, 0.9, 0.5, 0.2, 0.1, 0.1])
     for latents, name in ((STILL, "freezes"), (MOVING, "drifts"), (GROWING, "diverges")):
         assert extrapolation(DEPTHS, falling, 16, latents, 4).breakdown == name
@@ -37,9 +39,33 @@ def test_holding_to_the_end_and_the_ways_to_break():
     assert extrapolation(DEPTHS, falling, 16, broken, 4).breakdown == "diverges"
 
 
+def test_a_seed_that_collapses_beyond_the_trained_depths_is_no_noise():
+    values = curve([0.7, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8], noise=0.01)
+    values[0, 5:] = [0.3, 0.1]
+    found = extrapolation(DEPTHS, values, 32, GROWING, 4)
+    assert (found.reach, found.breakdown) == (64, "diverges")
+
+
+def test_a_fall_that_hardly_matters_does_not_count():
+    values = np.array([0.8, 0.8, 0.8, 0.79, 0.78, 0.77, 0.7])[None].repeat(3, 0)
+    found = extrapolation(DEPTHS, values, 16, MOVING, 4)
+    assert (found.reach, found.breaks_at) == (128, 256)
+    assert found.noise == pytest.approx(0.04)
+
+
+def test_falls_by_chance_alone_are_rare():
+    """Flat curves of three noisy seeds: the tolerance is exceeded at the deepest test in few draws."""
+    rng = np.random.default_rng(0)
+    flat = [rng.normal(0.8, 0.05, (3, 7)) for _ in range(300)]
+    held = np.mean([extrapolation(DEPTHS, values, 32, MOVING, 4).reach == 256 for values in flat])
+    assert held > 0.8
+
+
 def test_distances_are_better_when_small():
     values = curve([5.0, 1.0, 1.0, 1.0, 3.0, 4.0, 5.0])
-    assert extrapolation(DEPTHS, values, 16, MOVING, 4, higher_is_better=False).reach == 32
+    found = extrapolation(DEPTHS, values, 16, MOVING, 4, higher_is_better=False)
+    assert found.reach == 32
+    assert found.best == pytest.approx(1.0, abs=0.1)
 
 
 def test_one_seed_has_no_interval_and_bad_shapes_are_refused():

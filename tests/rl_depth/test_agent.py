@@ -1,16 +1,16 @@
-"""The update against a textbook one: three separate losses, each with its own gradient."""
+"""The update against the textbook one of `rl_depth.reference`, and what else an agent promises."""
 
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
-from rl_depth import losses
 from rl_depth.agent import _ADAM, Agent, AgentState, Batch, Hyper
+from rl_depth.checks import NETWORKS
 from rl_depth.config import Config
+from rl_depth.reference import Reference, restacked
 
 SIZES = (4, 2, 3)
 
@@ -23,76 +23,58 @@ def setup(**options):
     return config, agent, batch
 
 
-def textbook_update(config, agent, params, opts, batch, *, key):
-    """One step of three optimizers, psi(g) computed anew for the actor."""
-    adam = {"actor": config.actor_lr, "critic": config.critic_lr, "temperature": config.temperature_lr}
-
-    def energies(p, goal, action):
-        phi = agent.phi.apply({"params": p["phi"]}, jnp.concatenate([batch.state, action], -1))
-        return phi, agent.psi.apply({"params": p["psi"]}, goal)
-
-    def critic_loss(critic):
-        phi, psi = energies(critic, batch.goal, batch.action)
-        logits = losses.pairwise_energy(config.energy, phi, psi)
-        return losses.contrastive_loss(config.loss, logits, config.logsumexp_penalty)[0]
-
-    def draw(actor):
-        outputs = agent.actor.apply({"params": actor}, jnp.concatenate([batch.state, batch.goal], -1))
-        return losses.sample_action(outputs, key)
-
-    def actor_loss(actor):
-        action, log_prob = draw(actor)
-        reached = losses.energy(config.energy, *energies(params, batch.goal, action))
-        return jnp.mean(jnp.exp(params["log_temperature"]) * log_prob - reached)
-
-    def temperature_loss(log_temperature):
-        entropy = -jnp.mean(draw(params["actor"])[1])
-        return jnp.exp(log_temperature) * (entropy - config.target_entropy * 3)
-
-    critic = {"phi": params["phi"], "psi": params["psi"]}
-    grads = {
-        "critic": jax.grad(critic_loss)(critic),
-        "actor": jax.grad(actor_loss)(params["actor"]),
-        "temperature": jax.grad(temperature_loss)(params["log_temperature"]),
-    }
-    values = {"critic": critic, "actor": params["actor"], "temperature": params["log_temperature"]}
-    new, states = {}, {}
-    for name, rate in adam.items():
-        optimizer = optax.adam(rate)
-        state = opts[name] if opts else optimizer.init(values[name])
-        step, states[name] = optimizer.update(grads[name], state)
-        new[name] = optax.apply_updates(values[name], step)
-    return {**new["critic"], "actor": new["actor"], "log_temperature": new["temperature"]}, states
+OPTIONS = [
+    {"block": "stacked"},
+    {"block": "looped"},
+    {"block": "stacked", "remat": True, "depth": 32, "random_goals": 0.5},
+    {"block": "looped", "remat": True, "depth": 32, "random_goals": 0.25},
+    {"block": "looped", "injection": "concat", "energy": "l2", "step_conditioning": True},
+    {"block": "looped", "norm": "pre", "latent": "learned", "residual_scale": 0.5},
+    {"block": "looped", "norm": "post", "injection": "add", "latent": "zero", "step_limit": 0.2},
+    {"energy": "dot", "loss": "sym_infonce", "norm": "post"},
+    {"energy": "cosine", "loss": "bwd_infonce", "norm": "pre"},
+    {"energy": "dot", "loss": "binary_nce"},
+    {"energy": "l2", "loss": "sym_infonce"},
+    {"loss": "binary_nce", "actor_block": "looped", "psi_depth": 4, "phi_width": 24},
+]
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"block": "stacked"},
-        {"block": "looped"},
-        {"block": "looped", "injection": "concat", "energy": "l2"},
-        {"energy": "dot", "loss": "sym_infonce"},
-        {"energy": "cosine", "loss": "bwd_infonce"},
-        {"loss": "binary_nce", "actor_block": "looped", "psi_depth": 4, "phi_width": 24},
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_update_equals_the_textbook_update(options):
     """In float64, for Adam turns rounding in a near-zero gradient into a step of up to the learning rate."""
-    config, agent, batch = setup(**options, random_goals=0.0, actor_lr=1e-3, temperature_lr=1e-2)
+    options = {"random_goals": 0.0, "actor_lr": 1e-3, "temperature_lr": 1e-2} | options
+    config, agent, batch = setup(**options)
+    reference = Reference(config, SIZES[2])
+    created = jax.jit(agent.create)(jax.random.key(0))
     with jax.enable_x64(True):
         wide = partial(jax.tree.map, lambda leaf: leaf.astype(jnp.float64))
-        params, opts, batch, hyper = wide(agent.create(jax.random.key(0)).params), None, wide(batch), Hyper.of(config)
-        state = AgentState(params=params, optimizer=_ADAM.init(params))
-        update = jax.jit(agent.update)
+        params, batch, hyper = wide(created.params), wide(batch), Hyper.of(config)
+        state, slow = AgentState(params=params, optimizer=_ADAM.init(params)), reference.create(params)
+        update, slow_update = jax.jit(agent.update), jax.jit(reference.update)
         for step in range(3):
             key = jax.random.key(step)
             state, _ = update(state, batch, hyper, key)
-            action_key = jax.random.split(key, 3)[0]
-            params, opts = textbook_update(config, agent, params, opts, batch, key=action_key)
-    wanted = dict(jax.tree_util.tree_leaves_with_path(params))
+            slow = slow_update(slow, batch, hyper, agent.action_key(key))
+    wanted = {name: restacked(config.trunk(name), slow.params[name]) for name in NETWORKS}
+    wanted = dict(jax.tree_util.tree_leaves_with_path(wanted | {"log_temperature": slow.params["log_temperature"]}))
     for path, leaf in jax.tree_util.tree_leaves_with_path(state.params):
         np.testing.assert_allclose(leaf, wanted[path], atol=1e-8, err_msg=str(path))
+
+
+def test_gradients_equal_the_textbook_ones_to_float32_rounding():
+    """The first step's gradients, read off Adam's first moment, in the precision that users train with."""
+    config, agent, batch = setup(depth=16, random_goals=0.5)
+    reference = Reference(config, SIZES[2])
+    state = jax.jit(agent.create)(jax.random.key(0))
+    slow = reference.create(state.params)
+    key = jax.random.key(1)
+    state, _ = jax.jit(agent.update)(state, batch, Hyper.of(config), key)
+    slow = jax.jit(reference.update)(slow, batch, Hyper.of(config), agent.action_key(key))
+    moments = {"actor": slow.optimizers["actor"].mu, **slow.optimizers["critic"].mu}
+    for name in NETWORKS:
+        wanted = restacked(config.trunk(name), moments[name])
+        for ours, theirs in zip(jax.tree.leaves(state.optimizer.mu[name]), jax.tree.leaves(wanted), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=2e-6 * np.abs(theirs).max())
 
 
 def test_random_goals_reach_the_actor_alone():

@@ -53,7 +53,8 @@ def test_train_evaluate_compare(cli):
 def test_a_looped_run_is_evaluated_at_other_depths_and_a_stacked_one_not_beyond_its_own(cli):
     cli("train", "--out", "loop", "--quiet", *cli.flags(**cli.tiny, block="looped"))
     cli("evaluate", "loop", "--episodes", "2", "--depths", "4,16", "--json", "found.json")
-    assert [row["depth"] for row in json.loads((cli.folder / "found.json").read_text())] == [4, 16]
+    fixed = json.loads((cli.folder / "found.json").read_text())
+    assert [row["depth"] for row in fixed] == [4, 16]
     text = cli("evaluate", "loop", "--episodes", "2", "--halt", "fixed-point:0.2:32", "--json", "found.json")
     assert "halting by fixed-point:0.2:32" in text
     row = json.loads((cli.folder / "found.json").read_text())[0]
@@ -61,12 +62,19 @@ def test_a_looped_run_is_evaluated_at_other_depths_and_a_stacked_one_not_beyond_
         share = {int(depth): s for depth, s in place["depth_share"].items()}
         assert set(share) <= set(range(4, 33, 4)) and abs(sum(share.values()) - 1) < 1e-5
         assert abs(sum(depth * s for depth, s in share.items()) - place["depth_mean"]) < 1e-3
+    text = cli("evaluate", "loop", "--episodes", "2", "--halt", "budget:16", "--json", "budget.json")
+    assert "16 to 16" in text
+    budget = json.loads((cli.folder / "budget.json").read_text())[0]
+    assert budget["depth_share"] == {"16": 1.0}
+    assert abs(budget["dist_final"] - fixed[1]["dist_final"]) < 1e-4
+    assert "budget:DEPTH" in cli.refuse("evaluate", "loop", "--halt", "budget:0.1")
     assert "--halt fixed-point:0:8" in cli.refuse("evaluate", "loop", "--halt", "fixed-point:0:8")
     assert "--halt fixed-point:1:7" in cli.refuse("evaluate", "loop", "--halt", "fixed-point:1:7")
     assert "drop --depths" in cli.refuse("evaluate", "loop", "--halt", "fixed-point:1", "--depths", "8")
     assert "--depths: depth 6" in cli.refuse("evaluate", "loop", "--depths", "6")
     cli("train", "--out", "stack", "--quiet", *cli.flags(**cli.tiny))
     assert "stacked and has 4 layers" in cli.refuse("evaluate", "stack", "--depths", "8")
+    assert "stacked and has 4 layers" in cli.refuse("evaluate", "stack", "--halt", "budget:8")
 
 
 def test_extrapolating_tests_looped_runs_beyond_their_depth(cli):
@@ -74,11 +82,24 @@ def test_extrapolating_tests_looped_runs_beyond_their_depth(cli):
     cli("train", "--out", "runs/loop", "--quiet", *cli.flags(**cli.tiny | {"depth": 8} | law, seeds=2))
     text = cli("extrapolate", "runs", "--depths", "4,8,32", "--episodes", "2", "--out", "found")
     assert "looped, uniform:1:3" in text
-    (row,) = json.loads((cli.folder / "found" / "extrapolation.json").read_text())
-    assert row["depths"] == [4, 8, 32] and row["trained_depth"] == 12
-    assert np.shape(row["capability"]["success_any"]) == np.shape(row["critic"]["infonce"]) == (2, 3)
-    assert np.shape(row["latents"]["two_starts"]) == (2, 8)
-    assert row["ratio"] in (4 / 12, 8 / 12, 32 / 12) and row["breakdown"] in ("holds", "diverges", "freezes", "drifts")
+    found = json.loads((cli.folder / "found" / "extrapolation.json").read_text())
+    assert found["made_with"]["versions"]["jax"] and found["protocol"]["episodes_per_difficulty"] == 2
+    (row,) = found["runs"]
+    assert row["depths"] == [4, 8, 32] and row["trained_depth"] == 12 and row["seeds"] == [0, 1]
+    for part, name, shape in (
+        ("capability", "success_any", (2, 3)),
+        ("critic", "infonce", (2, 3)),
+        ("latents", "two_starts", (2, 8)),
+    ):
+        one = row[part][name]
+        assert np.shape(one["values"]) == shape
+        np.testing.assert_allclose(np.mean(one["values"], axis=0), one["mean"], rtol=1e-4, atol=1e-5)
+        assert np.all(np.array(one["low"]) <= one["mean"]) and np.all(np.array(one["mean"]) <= one["high"])
+    assert row["latents"]["angle"]["mean"][0] is None
+    assert set(row["verdicts"]) == {"success_any", "time_at_goal", "dist_final"}
+    for verdict in row["verdicts"].values():
+        assert verdict["ratio"] in (4 / 12, 8 / 12, 32 / 12)
+        assert (verdict["breaks_at"] is None) == (verdict["breakdown"] == "holds") == (verdict["ratio"] > 1)
     for name in ("extrapolation.png", "latents.png"):
         assert (cli.folder / "found" / name).stat().st_size > 10_000
     cli("train", "--out", "stack", "--quiet", *cli.flags(**cli.tiny))

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rl_depth.config import PRESETS, Config, ConfigError, find_preset, load
+from rl_depth import sweep
+from rl_depth.config import PRESETS, Config, ConfigError, find_preset, load, read_toml
 
 
 def write(folder: Path, text: str) -> Path:
@@ -14,9 +15,28 @@ def write(folder: Path, text: str) -> Path:
     return file
 
 
-@pytest.mark.parametrize("file", sorted(PRESETS.glob("*.toml")), ids=lambda file: file.stem)
-def test_every_preset_is_a_valid_configuration(file):
-    assert load(file) != Config()
+def is_sweep(file: Path) -> bool:
+    return "grid" in read_toml(file)
+
+
+@pytest.mark.parametrize("file", sorted(PRESETS.rglob("*.toml")), ids=lambda file: file.stem)
+def test_every_preset_and_every_sweep_is_valid(file, tmp_path):
+    if is_sweep(file):
+        cells = sweep.read(file, tmp_path)
+        assert len({cell.path for cell in cells}) == len(cells) > 1
+        with pytest.raises(ConfigError, match=r"is a sweep.*rl-depth sweep"):
+            load(file)
+    else:
+        assert load(file) != Config()
+
+
+def test_the_extrapolation_experiment_compares_laws_of_one_mean_on_both_mazes(tmp_path):
+    cells = sweep.read(PRESETS / "extrapolation.toml", tmp_path)
+    configs = [cell.config for cell in cells]
+    laws = {"fixed:4", "uniform:1:8", "lognormal-poisson:4"}
+    for env in ("random_point_maze", "point_maze"):
+        assert {config.train_recurrence for config in configs if config.env == env} == laws
+    assert all(config.depth == 16 and config.seeds >= 3 for config in configs)
 
 
 def test_flags_go_on_top_of_presets_and_presets_on_top_of_defaults(tmp_path):

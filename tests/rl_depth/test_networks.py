@@ -24,10 +24,10 @@ def plain_block(params, h, x):
     """The residual unit, written out."""
     y = h + x
     for i in range(4):
-        dense, norm = params[f"Dense_{i}"], params[f"LayerNorm_{i}"]
-        y = y @ dense["kernel"] + dense["bias"]
+        kernel, bias, scale, shift = (params["layers"][name][i] for name in ("kernel", "bias", "scale", "shift"))
+        y = y @ kernel + bias
         y = (y - y.mean(-1, keepdims=True)) / jnp.sqrt(y.var(-1, keepdims=True) + 1e-6)
-        y = nn.swish(y * norm["scale"] + norm["bias"])
+        y = nn.swish(y * scale + shift)
     return h + y
 
 
@@ -49,8 +49,8 @@ def test_looped_trunk_applies_one_block_and_injects_its_input():
 
 
 def test_blocks_of_a_stacked_trunk_start_out_different():
-    kernels = init(STACKED)[0]["params"]["blocks"]["Dense_0"]["kernel"]
-    assert kernels.shape == (3, 8, 8)
+    kernels = init(STACKED)[0]["params"]["blocks"]["layers"]["kernel"]
+    assert kernels.shape == (3, 4, 8, 8)
     assert not np.allclose(kernels[0], kernels[1])
 
 
@@ -115,7 +115,7 @@ def test_the_program_does_not_grow_with_depth(trunk):
 def test_initial_kernels_are_uniform_in_the_stated_range():
     net = Network(replace(STACKED, width=64, depth=4), 3)
     params = net.init(jax.random.key(0), jnp.zeros((1, 16)))["params"]
-    kernel = np.asarray(params["input"]["kernel"])
+    kernel = np.asarray(params["input"]["kernel"][0])
     bound = 1 / np.sqrt(16)
     assert np.abs(kernel).max() <= bound
     np.testing.assert_allclose(kernel.std(), bound / np.sqrt(3), rtol=0.05)

@@ -87,6 +87,21 @@ def test_fixed_and_curriculum_counts():
         assert set(counts_of("curriculum:2:10", 10, progress)) == {count}
 
 
+@pytest.mark.parametrize("text", ["lognormal-poisson:4", "lognormal-poisson:8:1", "uniform:3:12", "fixed:5"])
+def test_quantiles_are_those_of_the_draws(text):
+    counts = counts_of(text)
+    law = TrainRecurrence.parse(text)
+    for share in (0.1, 0.5, 0.99):
+        q = law.quantile(share)
+        assert np.mean(counts <= q) >= share - 0.01 and np.mean(counts < q) <= share + 0.01
+    assert law.quantile(1.0) == law.largest or law.kind == "lognormal-poisson"
+
+
+def test_the_quantiles_of_a_curriculum_and_of_a_law_without_spread():
+    assert TrainRecurrence.parse("curriculum:8:2").quantile(0.99) == 8
+    assert TrainRecurrence.parse("lognormal-poisson:1").quantile(0.99) == 1
+
+
 def test_progressive_draws_grade_a_random_last_part():
     law = TrainRecurrence.parse("fixed:8")
     keys = jax.random.split(jax.random.key(0), 20_000)
@@ -222,6 +237,13 @@ def test_a_tight_rule_runs_to_its_bound_and_a_loose_one_stops_at_once(acting):
     assert set(np.asarray(agent.act_until(params, state, goal, Halt("second-order", 1e9))[1])) == {12}
 
 
+def test_a_budget_is_acting_at_that_depth(acting):
+    agent, params, state, goal = acting
+    action, depth = agent.act_until(params, state, goal, Halt.parse("budget:12"))
+    assert depth.shape == (7,) and set(np.asarray(depth)) == {12}
+    np.testing.assert_array_equal(action, agent.act(params, state, goal, depth=jnp.int32(12)))
+
+
 def test_the_agent_learns_with_every_option_on():
     config = Config(
         block="looped",
@@ -278,7 +300,9 @@ def test_bad_options_are_refused(options, words):
         Config(**options)
 
 
-@pytest.mark.parametrize("text", ["fixed-point", "fixed-point:0", "fixed-point:-1", "never:1", "second-order:1:x"])
+@pytest.mark.parametrize(
+    "text", ["fixed-point", "fixed-point:0", "fixed-point:-1", "never:1", "second-order:1:x", "budget:0", "budget:8:8"]
+)
 def test_bad_halting_rules_are_refused(text):
     with pytest.raises(ValueError):
         Halt.parse(text)

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from rl_depth import executors, runs, scheduling, sweep, watching
-from rl_depth.config import ConfigError
+from rl_depth.config import PRESETS, Config, ConfigError
+from rl_depth.cost import agent_cost
 
 from .conftest import TINY
 
@@ -24,6 +25,25 @@ def write(folder, text=GRID, **base):
     file = folder / "sweep.toml"
     file.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in (TINY | base).items()) + text)
     return file
+
+
+@pytest.mark.parametrize("file", sorted((PRESETS / "sweeps").glob("*.toml")), ids=lambda file: file.stem)
+def test_every_sweep_that_ships_is_valid(file, tmp_path):
+    cells = sweep.read(file, tmp_path)
+    assert len(cells) > 1 and all(cell.varied for cell in cells)
+
+
+def test_widths_of_the_width_depth_sweep_are_the_nearest_to_their_budgets(tmp_path):
+    def parameters(depth, width):
+        return agent_cost(Config(depth=depth, width=width), state_size=4, goal_size=2, action_size=2).parameters
+
+    cells = sweep.read(PRESETS / "sweeps" / "width_depth.toml", tmp_path)
+    for budget in (parameters(8, 32), parameters(8, 64)):
+        own = [c for c in cells if abs(parameters(c.config.depth, c.config.width) / budget - 1) < 0.03]
+        assert sorted(c.config.depth for c in own) == [4, 8, 16, 32]
+        for cell in own:
+            gaps = {width: abs(parameters(cell.config.depth, width) - budget) for width in range(4, 129)}
+            assert cell.config.width == min(gaps, key=gaps.get)
 
 
 @pytest.fixture

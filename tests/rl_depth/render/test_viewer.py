@@ -1,11 +1,10 @@
 """The page: whole in itself, safe against what runs are called, and alive in a browser."""
 
 import base64
+import io
 import json
 import os
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
@@ -13,11 +12,9 @@ from PIL import Image
 
 from rl_depth.render import write_viewer
 
+from ...browser import Browser
+
 EVIL = "a</script><img src=x onerror=alert(1)><!--<script>\u2028'\"&"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-_RECORDER = """<head><script>
-addEventListener("error", (event) => document.documentElement.setAttribute("data-error", event.message));
-</script>"""
 
 
 def data(page):
@@ -64,44 +61,29 @@ def test_a_page_that_cannot_be_written_leaves_nothing(make_clip, tmp_path):
     assert os.listdir(tmp_path) == ["file"]
 
 
-def browse(page, folder, *flags):
-    """What a browser makes of a page: standard output."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium here")
-    quiet = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    drawing = ["--disable-gpu", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-    command = [CHROMIUM, "--headless", "--no-sandbox", *drawing, *quiet, f"--user-data-dir={folder / 'profile'}"]
-    command += ["--virtual-time-budget=1500", *flags, page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=folder, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def test_the_page_plays_without_an_error(page, browser):
+    shown = browser.open(page, 400, 700)
+    shown.wait("parseInt(document.getElementById('clock').textContent.slice(5)) > 0")
+    shown.wait("document.body.textContent.includes('● at goal')")
+    assert shown.errors == []
+    assert shown.evaluate("document.querySelectorAll('button[data-index]').length") == 3  # all, and one per clip
+    assert shown.evaluate("document.images.length") == 0
+    assert shown.evaluate("document.getElementById('message').hidden")
 
 
-def recorded(page):
-    page.write_text(page.read_text().replace("<head>", _RECORDER))
-    return page
-
-
-def test_the_page_plays_without_an_error(page, tmp_path):
-    text = browse(recorded(page), tmp_path, "--dump-dom", "--window-size=400,700")
-    assert not re.search("<html[^>]*data-error", text) and "<img" not in text
-    assert len(re.findall(r"<button[^>]*data-index", text)) == 3  # all, and one per clip
-    assert int(re.search(r'id="clock">step (\d+)', text)[1]) > 0
-    assert "● at goal" in text and 'id="message" role="alert" hidden' in text
-
-
-def test_the_page_shows_robot_goal_and_walls(make_clip, tmp_path):
+def test_the_page_shows_robot_goal_and_walls(make_clip, tmp_path, browser):
     page = tmp_path / "page.html"
     write_viewer(page, [make_clip(frames=1)])
-    browse(page, tmp_path, "--screenshot=shot.png", "--window-size=600,600")
-    red, green, blue = np.asarray(Image.open(tmp_path / "shot.png").convert("RGB")).astype(int).reshape(-1, 3).T
+    shot = io.BytesIO(browser.open(page, 600, 600).screenshot())
+    red, green, blue = np.asarray(Image.open(shot).convert("RGB")).astype(int).reshape(-1, 3).T
     assert ((blue > red + 80) & (blue > green + 50)).sum() > 300  # the blue point
     assert ((red > green + 60) & (red > blue)).sum() > 300  # the goal
     assert ((abs(red - green) < 12) & (green > 90) & (green < 160)).sum() > 3000  # walls
 
 
 def test_without_webgl_the_page_says_so(page, tmp_path):
-    text = browse(recorded(page), tmp_path, "--dump-dom", "--disable-3d-apis")
-    assert not re.search("<html[^>]*data-error", text)
-    assert "This browser has no WebGL" in text
-    assert 'id="message" role="alert" hidden' not in text
+    with Browser(tmp_path, "--disable-3d-apis") as browser:
+        shown = browser.open(page)
+        message = shown.evaluate("[document.getElementById('message')].map(m => m.hidden ? '' : m.textContent)[0]")
+    assert shown.errors == []
+    assert "This browser has no WebGL" in message

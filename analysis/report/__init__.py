@@ -1,0 +1,76 @@
+"""A report of runs: one page that needs no network, and the figures and numbers that lie beside it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rl_depth.runs import RunError
+
+from . import evidence as gathering
+from . import files, inventory, page, words
+
+__all__ = ["Report", "inventory", "write"]
+
+_PAGE = "index.html"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written.
+
+    Attributes:
+      page: the page.
+      files: figures and numbers.
+      summary: all that the page says, as JSON holds it.
+      findings: its findings, as sentences.
+    """
+
+    page: Path
+    files: tuple[Path, ...]
+    summary: dict[str, Any]
+    findings: tuple[str, ...]
+
+
+def write(paths: Sequence[Path], out: Path, metrics: Sequence[str] = (), seed: int = 0) -> Report:
+    """Write ``index.html``, ``figures/`` and ``data/`` into a folder; nothing is trained or rendered.
+
+    All of it is made before any of it takes its place, the page last; what an earlier report had and this one lacks is
+    removed.
+
+    Args:
+      paths: run folders, or folders that hold some; videos and results of ``rl-depth extrapolate`` among them too.
+      out: the folder.
+      metrics: metrics to judge, the leading one first; see ``evidence.read``.
+      seed: of the bootstrap.
+
+    Raises:
+      RunError: a path holds no run, or the folder cannot be written.
+      ConfigError: no run has such a metric.
+    """
+    found = gathering.read(paths, metrics, seed)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".report-", dir=out) as folder:
+            made = Path(folder)
+            names = files.write(found, made)
+            (made / _PAGE).write_text(page.render(found, names), encoding="utf-8")
+            _take(made, out, names)
+    except OSError as error:
+        raise RunError(f"{out}: cannot be written ({error.strerror})") from None
+    summary = files.summary(found)
+    sentences = tuple(f"{one.env}: {one.text}" for one in words.findings(found))
+    return Report(out / _PAGE, tuple(out / name for name in names), summary, sentences)
+
+
+def _take(made: Path, out: Path, names: Sequence[str]) -> None:
+    """Put files in their places, the page last."""
+    for name in files.EVERY:
+        if name not in names:
+            (out / name).unlink(missing_ok=True)
+    for name in (*names, _PAGE):
+        (out / name).parent.mkdir(exist_ok=True)
+        (made / name).replace(out / name)

@@ -1,0 +1,247 @@
+"""Question, findings and limits of a report in words, every claim with its numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from .. import mirage, plots
+from ..difficulty import DifficultyMap
+from ..extrapolation import BREAKDOWNS
+from ..locations import CriticalDepth
+from ..matched import AXES, Match, axis_label
+from ..mirage import Finding
+from ..table import Series
+from ..thresholds import LEAST_DEPTHS
+from .evidence import Evidence, Level, levels
+from .inventory import Extrapolated
+
+_UNIT = re.compile(r" \((steps|m|nats)\)$")
+_LISTED = 4  # reasons that a sentence names
+_ENOUGH_SEEDS = 5  # for a percentile interval to be near its name
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A finding: what it is about, in which environment, and a sentence."""
+
+    topic: str
+    env: str
+    text: str
+
+
+def question(evidence: Evidence) -> str:
+    """What these runs can answer, by what varies among them."""
+    if not evidence.groups:
+        return "What will these runs show?"
+    blocks = sorted({group.block for group in evidence.groups})
+    depths = sorted({group.depth for group in evidence.groups})
+    what, where = name(evidence.metrics[0]), listed(evidence.environments)
+    if len(depths) > 1 and len(blocks) > 1:
+        return f"How does {what} change with depth in {where}, and does a weight-tied loop buy the same depth?"
+    if len(depths) > 1:
+        return f"How does {what} of {blocks[0]} agents change with depth in {where}?"
+    if len(blocks) > 1:
+        return f"At depth {depths[0]} in {where}, does a weight-tied loop reach what stacked layers reach?"
+    return f"What {what} do {blocks[0]} agents of depth {depths[0]} reach in {where}?"
+
+
+def findings(evidence: Evidence) -> list[Statement]:
+    """What the runs show, by environment and topic."""
+    found: list[Statement] = []
+    for env in evidence.environments:
+        own = evidence.of(env, evidence.metrics[0])
+        found += [Statement("Capability", env, _capability(series)) for series in own]
+        for series in (one for one in own if len(one.depths) > 1):
+            found.append(Statement("Thresholds", env, _verdicts(evidence, series)))
+        for one in evidence.agreements:
+            if one.env == env and one.found.ratio is not None:
+                found.append(Statement("Effective depth", env, f"{capital(name(one.metric))}, {one.text}."))
+        found += [Statement("Equal cost", env, text) for text in _matched(evidence, env)]
+        maps = [one for one in evidence.maps if one.env == env and len(one.depths) > 1]
+        found += [Statement("Goal difficulty", env, _difficulty(one)) for one in maps]
+    for one in evidence.extrapolated:
+        found.append(Statement("Beyond the trained depth", one.env, _beyond(one)))
+    return found
+
+
+def limits(evidence: Evidence) -> list[str]:
+    """What cannot be said, and what would allow it."""
+    found = [f"{capital(note)}." for note in evidence.notes]
+    if not evidence.groups:
+        return found
+    for env in evidence.environments:
+        found += _limits_of(evidence, env)
+    if any(group.block == "looped" for group in evidence.groups) and not evidence.extrapolated:
+        found.append("Looped agents were not tested beyond their trained depths; `rl-depth extrapolate` does that.")
+    if len({setup.hardware for setup in evidence.setups}) > 1:
+        found.append("The runs were made on different hardware, so their training times do not compare.")
+    return found
+
+
+def _limits_of(evidence: Evidence, env: str) -> list[str]:
+    found = []
+    groups = [group for group in evidence.groups if group.config.env == env]
+    depths = {len(one.depths) for one in evidence.of(env, evidence.metrics[0])}
+    if depths and max(depths) < LEAST_DEPTHS:
+        many = f"{max(depths)} depth{'s' if max(depths) > 1 else ''}"
+        found.append(f"{env}: {many} at most in a series; a threshold needs {LEAST_DEPTHS} or more to be judged.")
+    seeds = min(len(group.seeds) for group in groups)
+    if seeds == 1:
+        found.append(f"{env}: a single seed at some depth has no interval, and cannot tell an effect from chance.")
+    elif seeds < _ENOUGH_SEEDS:
+        found.append(f"{env}: a 95% interval of {seeds} seeds is little more than their range, and covers less often.")
+    agreements = [one for one in evidence.agreements if one.env == env]
+    if agreements and all(one.found.ratio is None for one in agreements):
+        text = "no looped series has a threshold or a rise to compare with one of stacked agents"
+        found.append(f"{env}: {text}.")
+    for axis in AXES:
+        missing = [m.text for m in evidence.matches if (m.env, m.axis) == (env, axis) and m.contrast is None]
+        if missing:
+            more = f"; and {len(missing) - _LISTED} more" if len(missing) > _LISTED else ""
+            found.append(f"{env}, equal {axis_label(axis)}: {'; '.join(missing[:_LISTED])}{more}.")
+    steps = sorted({int(group.env_steps[-1]) for group in groups})
+    if len(steps) > 1:
+        found.append(f"{env}: agents trained for unequal numbers of steps, {steps[0]:,} to {steps[-1]:,}.")
+    return found
+
+
+def _capability(series: Series) -> str:
+    """From the shallowest depth to the best and the deepest."""
+    found = levels(series)
+    what = name(series.metric)
+    if len(found) == 1:
+        return f"{capital(series.block)} at depth {found[0].depth}: {what} {_amount(series.metric, found[0])}."
+    sign = -1 if mirage.lower_is_better(series.metric) else 1
+    best = max(found, key=lambda one: sign * one.value)
+    text = f"{capital(series.block)}: {what} is {_amount(series.metric, found[0])} at depth {found[0].depth}"
+    text += f" and {_amount(series.metric, found[-1])} at depth {found[-1].depth}"
+    if best not in (found[0], found[-1]):
+        text += f"; best at depth {best.depth}, {_amount(series.metric, best)}"
+    return text + "."
+
+
+def _verdicts(evidence: Evidence, series: Series) -> str:
+    """The verdict on the leading metric in full, and whether the others agree with it."""
+    own = {one.metric: one for one in evidence.findings if (one.env, one.block) == (series.env, series.block)}
+    lead = own.pop(series.metric)
+    text = f"{capital(series.block)}, {name(series.metric)}: {lead.text}"
+    others = [f"{name(metric)}: {_short(own[metric])}" for metric in evidence.metrics if metric in own]
+    return f"{text}. {capital('; '.join(others))}." if others else f"{text}."
+
+
+def _short(finding: Finding) -> str:
+    """``jump at 16`` or the verdict's word."""
+    jumps = [f"{'jump' if jump.effect > 0 else 'drop'} at {jump.depth}" for jump in finding.verdict.jumps]
+    return " and ".join(jumps) or finding.verdict.verdict
+
+
+def _matched(evidence: Evidence, env: str) -> list[str]:
+    """Where looped agents are better or worse than stacked ones, a sentence per kind of cost."""
+    found = []
+    for axis in AXES:
+        pairs = [m for m in evidence.matches if (m.env, m.axis) == (env, axis) and m.contrast is not None]
+        sorted_pairs: dict[str, list[Match]] = {}
+        for match in pairs:
+            sorted_pairs.setdefault(_outcome(match), []).append(match)
+        if pairs:
+            parts = [_outcomes(word, own) for word, own in sorted(sorted_pairs.items())]
+            what = f"At equal {axis_label(axis)}, {name(pairs[0].metric)} of looped against stacked agents"
+            found.append(f"{what}: {'; '.join(parts)}.")
+    return found
+
+
+def _outcome(match: Match) -> str:
+    """What the interval of the difference says."""
+    gap = match.contrast.difference
+    if not np.isfinite(gap.low):
+        return "from a single seed, without an interval,"
+    if gap.low <= 0 <= gap.high:
+        return "not told apart"
+    return "better" if mirage.improves(match.metric, float(gap.value)) else "worse"
+
+
+def _outcomes(word: str, own: Sequence[Match]) -> str:
+    """``worse at looped depths 16 and 32, most at 32: -0.32 [-0.37, -0.27], better with probability 0 [0, 0]``."""
+    most = max(own, key=lambda match: abs(float(match.contrast.difference.value)))
+    depths = listed(str(depth) for depth in sorted({match.looped_depth for match in own}))
+    where = f"{word} at looped depth{'s' if ' ' in depths else ''} {depths}"
+    if most.contrast.difference.value == 0:
+        return f"{where}, where their means are equal"
+    parts = []
+    for estimate in (most.contrast.difference, most.contrast.improvement):
+        interval = f" [{estimate.low:.3g}, {estimate.high:.3g}]" if np.isfinite(estimate.low) else ""
+        parts.append(f"{estimate.value:.3g}{interval}")
+    partner = "" if most.stacked_depth == most.looped_depth else f" against stacked depth {most.stacked_depth}"
+    at = f", most at {most.looped_depth}" if " " in depths else ""
+    return f"{where}{at}{partner}: {parts[0]}, better with probability {parts[1]}"
+
+
+def _difficulty(one: DifficultyMap) -> str:
+    """Critical depth by goal distance; neighbours of the same one together."""
+    distances = [f"{distance:.3g}" for distance in one.distances]
+    parts = []
+    for depth, members in groupby(zip(distances, one.critical, strict=True), key=lambda member: member[1].depth):
+        own = list(members)
+        where = own[0][0] if len(own) == 1 else f"{own[0][0]} to {own[-1][0]}"
+        parts.append(f"{where}: {'no depth' if depth is None else _critical([at for _, at in own])}")
+    level = f"first depth with {name(one.metric)} half way to the best"
+    return f"{capital(one.block)}, {level}, by goal distance: {'; '.join(parts)}."
+
+
+def _critical(members: Sequence[CriticalDepth]) -> str:
+    low = min(at.low for at in members if at.low is not None)
+    highs = [at.high for at in members]
+    high = "beyond" if None in highs else str(max(highs))
+    return f"{members[0].depth} [{low}, {high}]"
+
+
+def _beyond(one: Extrapolated) -> str:
+    """The first capability that the test depth changes."""
+    changing = [metric for metric in one.capability if np.ptp(one.means[metric].value) > 0]
+    metric = next(iter(changing or one.capability))
+    means = one.means[metric].value
+    what, start = name(metric), f"{capital(one.label)}, trained to depth {one.trained}"
+    if not changing:
+        return f"{start}: {what} is {amount(metric, means[0])} at every test depth, so nothing could be lost."
+    verdict = one.verdicts[metric]
+    best = amount(metric, means[one.depths.tolist().index(verdict["best_depth"])])
+    holds = verdict["breakdown"] == "holds"
+    ratio = f"{'at least ' if holds else ''}{verdict['ratio']:.3g} times the trained depth"
+    if verdict["low"] is not None and verdict["high"] is not None:
+        ratio += f" [{verdict['low']:.3g}, {verdict['high']:.3g}]"
+    text = f"{start}: {what} is best at test depth {verdict['best_depth']} ({best}) "
+    text += f"and stays within {verdict['noise']:.2g} of that up to {verdict['reach']}, {ratio}"
+    return f"{text}." if holds else f"{text}; beyond, {BREAKDOWNS[verdict['breakdown']]}."
+
+
+def name(metric: str) -> str:
+    """A metric in a sentence: its axis label without what stands in brackets."""
+    return plots.metric_label(metric).split(" (")[0]
+
+
+def amount(metric: str, value: float) -> str:
+    """A value with its unit: ``0.82``, ``31.5 steps``."""
+    unit = _UNIT.search(plots.metric_label(metric))
+    return f"{value:.3g}" + (f" {unit[1]}" if unit else "")
+
+
+def _amount(metric: str, level: Level) -> str:
+    if level.low is None:
+        return f"{amount(metric, level.value)} (one seed)"
+    return f"{amount(metric, level.value)} [{level.low:.3g}, {level.high:.3g}]"
+
+
+def listed(words: Iterable[str]) -> str:
+    """``a, b and c``."""
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def capital(text: str) -> str:
+    """The first letter large."""
+    return text[:1].upper() + text[1:]
