@@ -150,7 +150,8 @@ def _gather(runs: Sequence[Run]) -> Gathered:
             reason = str(error).removeprefix(f"{run.path}: ").removeprefix(f"{run.path}/")
             notes.left_out(reason, str(run.path))
             continue
-        members[tuple(options(config).values())] += agents
+        for agent in agents:
+            members[tuple(options(agent.config).values())].append(agent)
     chosen = {key: _choose(agents, notes) for key, agents in members.items() if agents}
     if not chosen:
         raise RunError(f"no run can be used; {'; '.join(notes.lines())}")
@@ -189,6 +190,7 @@ class _Agent:
     """One seed of a run.
 
     Attributes:
+      config: with this seed's own values, if they differ between the run's seeds.
       rows: evaluations by environment steps.
       seconds: training time of this seed by environment steps.
       diverged: whether it stopped learning for good.
@@ -233,6 +235,7 @@ def _read(run: Run, config: Config, notes: _Notes) -> list[_Agent]:
         by_seed[row["seed"]][row["env_steps"]] = row
     for seed in (seed for seed in map(int, diverged) if seed not in by_seed):
         notes.left_out("diverged before the first evaluation", f"{run.path}, seed {seed}")
+    own_seeds = range(config.seed, config.seed + config.seeds)
     timing = _seconds(run, config)
     agents = []
     for seed, own in by_seed.items():
@@ -240,7 +243,10 @@ def _read(run: Run, config: Config, notes: _Notes) -> list[_Agent]:
         if broken:
             notes.left_out(f"{broken} is not finite", f"{run.path}, seed {seed}")
             continue
-        agents.append(_Agent(run, config, seed, own, timing, str(seed) in diverged))
+        if seed not in own_seeds:
+            notes.left_out("a seed that the run's config.toml does not have", f"{run.path}, seed {seed}")
+            continue
+        agents.append(_Agent(run, config.of_seed(seed), seed, own, timing, str(seed) in diverged))
     return agents
 
 

@@ -42,6 +42,21 @@ def test_labels_say_what_differs_within_the_environment(tmp_path, fabricate):
     ]
 
 
+def test_seeds_with_options_of_their_own_are_no_replicates(tmp_path, fabricate):
+    fabricate(tmp_path / "run", 0.5, depth=8, seeds=2, per_seed="gamma=[0.9, 0.99]")
+    fabricate(tmp_path / "more", 0.5, depth=8, seed=2, seeds=2, gamma=0.9)
+    assert labels(tmp_path) == ["stacked, depth 8, gamma 0.9", "stacked, depth 8, gamma 0.99"]
+    assert [group.seeds.tolist() for group in gather([tmp_path]).groups] == [[0, 2, 3], [1]]
+
+
+def test_rows_of_foreign_seeds_are_left_out(tmp_path, fabricate):
+    run = fabricate(tmp_path / "run", 0.5, depth=8)
+    run.append([row | {"seed": 5} for row in run.metrics()], run.timing()[-1])
+    gathered = gather([tmp_path])
+    assert gathered.groups[0].seeds.tolist() == [0]
+    assert gathered.notes == (f"left out, a seed that the run's config.toml does not have: {run.path}, seed 5",)
+
+
 def test_networks_of_their_own_depth_and_block_are_named(tmp_path, fabricate):
     fabricate(tmp_path / "a", 0.5, depth=8, actor_depth=4)
     fabricate(tmp_path / "b", 0.5, depth=8, phi_depth=16)
