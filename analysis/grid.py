@@ -18,7 +18,7 @@ from rl_depth.runs import RunError
 
 from . import plots
 from .aggregate import Estimate, iqm_interval
-from .compare import Group, collect, group_runs
+from .groups import Group, gather
 
 Value = str | int | float | bool | None
 
@@ -52,6 +52,7 @@ class Grid:
         groups into one cell.
       also: options that differ between cells of one panel too, without being an axis.
       cells: one per group.
+      notes: what was left out, a line each.
     """
 
     x: str
@@ -60,6 +61,7 @@ class Grid:
     panel_options: tuple[str, ...]
     also: tuple[str, ...]
     cells: tuple[Cell, ...]
+    notes: tuple[str, ...] = ()
 
     def ticks(self, axis: str) -> list[Value]:
         """Values of the ``"x"`` or ``"y"`` axis, least first; an option that is not set comes before all."""
@@ -110,7 +112,8 @@ def grid(
       ConfigError: no such option or metric, or one that does not vary; names what does.
       RunError: no run found, or one without evaluations.
     """
-    groups = group_runs(collect(paths))
+    gathered = gather(paths)
+    groups = gathered.groups
     varying = [n for n in _options() if n != "env" and len({getattr(group.config, n) for group in groups}) > 1]
     x, y = _axes(x, y, varying)
     shared = sorted(set.intersection(*(set(group.curves) for group in groups)))
@@ -127,9 +130,9 @@ def grid(
     for group, (at_x, at_y) in zip(groups, places, strict=True):
         panel = tuple(getattr(group.config, name) for name in panel_options)
         values = group.final(metric)
-        found.append(Cell(panel, at_x, at_y, group, values, _estimate(values, metric, group, seed)))
+        found.append(Cell(panel, at_x, at_y, group, values, iqm_interval(values, seed=seed)))
     also = tuple(name for name in further if name not in panel_options and _differs(found, name))
-    return Grid(x, y, metric, panel_options, also, tuple(found))
+    return Grid(x, y, metric, panel_options, also, tuple(found), gathered.notes)
 
 
 def option(config: Config, name: str) -> Value:
@@ -208,13 +211,6 @@ def _differs(cells: Sequence[Cell], name: str) -> bool:
         seen["x", cell.panel, cell.x].add(value)
         seen["y", cell.panel, cell.y].add(value)
     return all(any(len(values) > 1 for place, values in seen.items() if place[0] == axis) for axis in "xy")
-
-
-def _estimate(values: np.ndarray, metric: str, group: Group, seed: int) -> Estimate:
-    try:
-        return iqm_interval(values, seed=seed)
-    except ValueError as error:
-        raise RunError(f"{group.runs[0]}: {metric}: {error}") from None
 
 
 def _order(value: Value) -> tuple[int, Any]:

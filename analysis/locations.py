@@ -146,24 +146,11 @@ def compare_locations(
     """
     samples = [sample(*one) for one in (series_a, series_b)]
     verdicts = verdicts or tuple(detect(*one, seed=seed) for one in (series_a, series_b))
-    sign = 1.0 if higher_is_better else -1.0
-    rises = [[jump for jump in verdict.jumps if sign * jump.effect > 0] for verdict in verdicts]
     rng = np.random.default_rng(seed)
-    if all(rises):
-        kind = "jump"
-        largest = [max(jumps, key=lambda jump: abs(jump.effect)) for jumps in rises]
-        places = [int(np.argmin(np.abs(s.depths - j.depth))) for s, j in zip(samples, largest, strict=True)]
-        drawn = [_jump_places(s, p, draws, rng) for s, p in zip(samples, places, strict=True)]
-    elif all(verdict.verdict in ("jump", "gradual") for verdict in verdicts):
-        kind = "critical depth"
-        places = [int(_half_way(sign * s.means[None])[0]) for s in samples]
-        drawn = [_half_way(sign * _resampled_means(s, draws, rng)) for s in samples]
-        if 0 in places:
-            text = "no thresholds to compare: half way to the best is passed at the shallowest depth already"
-            return LocationRatio("none", None, None, None, None, text)
-    else:
-        found = " and ".join(verdict.verdict for verdict in verdicts)
-        return LocationRatio("none", None, None, None, None, f"no thresholds to compare: {found}")
+    try:
+        kind, places, drawn = _thresholds(samples, verdicts, 1.0 if higher_is_better else -1.0, draws, rng)
+    except LookupError as error:
+        return LocationRatio("none", None, None, None, None, f"no thresholds to compare: {error.args[0]}")
     first, second = (_anywhere_before(s, d, rng) for s, d in zip(samples, drawn, strict=True))
     low, high = np.exp2(np.quantile(second - first, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2]))
     at = [s.depths[p] for s, p in zip(samples, places, strict=True)]
@@ -171,6 +158,27 @@ def compare_locations(
     text = f"{kind} at {at[0]:g} and at {at[1]:g}: ratio {at[1] / at[0]:.3g} in [{low:.3g}, {high:.3g}], "
     text += "compatible with the same depth" if same else "not the same depth"
     return LocationRatio(kind, float(at[1] / at[0]), float(low), float(high), same, text)
+
+
+def _thresholds(
+    samples: Sequence[Sample], verdicts: Sequence[Verdict], sign: float, draws: int, rng: np.random.Generator
+) -> tuple[str, list[int], list[np.ndarray]]:
+    """What kind of threshold both series have, its place in each, and its places in resampled data ``[B]``.
+
+    Raises:
+      LookupError: they have none to compare; says why.
+    """
+    rises = [[jump for jump in verdict.jumps if sign * jump.effect > 0] for verdict in verdicts]
+    if all(rises):
+        largest = [max(jumps, key=lambda jump: abs(jump.effect)) for jumps in rises]
+        places = [int(np.argmin(np.abs(s.depths - j.depth))) for s, j in zip(samples, largest, strict=True)]
+        return "jump", places, [_jump_places(s, p, draws, rng) for s, p in zip(samples, places, strict=True)]
+    if not all(verdict.verdict in ("jump", "gradual") for verdict in verdicts):
+        raise LookupError(" and ".join(verdict.verdict for verdict in verdicts))
+    places = [int(_half_way(sign * s.means[None])[0]) for s in samples]
+    if 0 in places:
+        raise LookupError("half way to the best is passed at the shallowest depth already")
+    return "critical depth", places, [_half_way(sign * _resampled_means(s, draws, rng)) for s in samples]
 
 
 @dataclass(frozen=True)

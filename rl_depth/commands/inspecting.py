@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from ..checks import ConfigError
 from ..config import Whole, Wholes
-from .common import RunFolders, at_least, start, write_json
+from .common import RunFolders, at_least, show_notes, start, write_json
 
 
 def inspect(
@@ -122,5 +122,6 @@ def grid(
     if json is not None:
         write_json(json, found.rows)
     tables.show_grid(found)
+    show_notes(found.notes)
     for name in ("grid.png", "grid.json"):
         print(f"written: {out / name}")

@@ -130,11 +130,13 @@ def test_three_options_that_vary_need_names(two_by_two):
         grid.grid([two_by_two], "success_any")
 
 
-def test_a_metric_that_is_not_finite_is_refused_with_the_run(two_by_two):
+def test_a_run_with_a_metric_that_is_not_finite_is_left_out_and_named(two_by_two):
     file = two_by_two / "actor_depth4-critic_depth8" / "metrics.jsonl"
     file.write_text(file.read_text().replace('"dist_final": 1.0', '"dist_final": NaN'))
-    with pytest.raises(runs.RunError, match=r"actor_depth4-critic_depth8: dist_final: .*not finite"):
-        grid.grid([two_by_two], "dist_final")
+    found = grid.grid([two_by_two], "dist_final")
+    (note,) = (note for note in found.notes if "dist_final is not finite" in note)
+    assert note.startswith("left out") and "actor_depth4-critic_depth8" in note
+    assert len(found.cells) == 3
 
 
 def test_from_the_command_line_to_the_files(two_by_two, capsys):
