@@ -225,7 +225,7 @@ class _Agent:
 def _read(run: Run, config: Config, notes: _Notes) -> list[_Agent]:
     """The seeds of a run that can be used."""
     rows = run.metrics()
-    diverged = _json(run.status).get("diverged", {})
+    diverged = _diverged(run)
     if not rows and not diverged:
         raise RunError("no evaluation yet")
     by_seed: dict[int, dict[int, dict[str, Any]]] = defaultdict(dict)
@@ -233,7 +233,7 @@ def _read(run: Run, config: Config, notes: _Notes) -> list[_Agent]:
         if not (isinstance(row, dict) and all(isinstance(row.get(name), int) for name in ("seed", "env_steps"))):
             raise RunError(f"metrics.jsonl, line {number} is no evaluation with seed and env_steps")
         by_seed[row["seed"]][row["env_steps"]] = row
-    for seed in (seed for seed in map(int, diverged) if seed not in by_seed):
+    for seed in diverged - by_seed.keys():
         notes.left_out("diverged before the first evaluation", f"{run.path}, seed {seed}")
     own_seeds = range(config.seed, config.seed + config.seeds)
     timing = _seconds(run, config)
@@ -246,7 +246,7 @@ def _read(run: Run, config: Config, notes: _Notes) -> list[_Agent]:
         if seed not in own_seeds:
             notes.left_out("a seed that the run's config.toml does not have", f"{run.path}, seed {seed}")
             continue
-        agents.append(_Agent(run, config.of_seed(seed), seed, own, timing, str(seed) in diverged))
+        agents.append(_Agent(run, config.of_seed(seed), seed, own, timing, seed in diverged))
     return agents
 
 
@@ -289,7 +289,9 @@ def _group(agents: Sequence[_Agent], extras: Extras) -> Group:
     curves = {n: np.array([[row.get(n, np.nan) for row in own] for own in rows], float) for n in sorted(names)}
     first = agents[0].run
     meta = _json(first.meta)
-    session = (meta.get("sessions") or [{}])[-1]
+    sessions = meta.get("sessions")
+    session = sessions[-1] if isinstance(sessions, list) and sessions and isinstance(sessions[-1], dict) else {}
+    device = session.get("device")
     return Group(
         config=agents[0].config,
         runs=tuple(dict.fromkeys(str(agent.run.path) for agent in agents)),
@@ -298,8 +300,8 @@ def _group(agents: Sequence[_Agent], extras: Extras) -> Group:
         curves={name: curve for name, curve in curves.items() if np.isfinite(curve[:, -LAST:]).all()},
         seconds=np.array([[agent.seconds_at(step) for step in steps] for agent in agents]),
         levels=tuple([level for row in own[-LAST:] for level in row.get("by_difficulty", [])] for own in rows),
-        cost=meta.get("cost", {}),
-        device=str((session.get("device") or {}).get("kind", "")),
+        cost=costs if isinstance(costs := meta.get("cost"), dict) else {},
+        device=str(device.get("kind", "")) if isinstance(device, dict) else "",
         finished=all(agent.finished for agent in agents),
         diverged=tuple(agent.seed for agent in agents if agent.diverged),
         extras=extras,
@@ -323,6 +325,12 @@ def _seconds(run: Run, config: Config) -> dict[int, float]:
         return {row["env_steps"]: row["train_seconds"] / config.seeds for row in run.timing()}
     except (RunError, KeyError, TypeError):
         return {}
+
+
+def _diverged(run: Run) -> set[int]:
+    """Seeds that stopped learning for good; a status that does not say is taken for none."""
+    found = _json(run.status).get("diverged")
+    return {int(seed) for seed in found if str(seed).isdecimal()} if isinstance(found, dict) else set()
 
 
 def _json(read: Callable[[], Any]) -> dict[str, Any]:

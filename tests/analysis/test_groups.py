@@ -160,3 +160,20 @@ def test_a_metric_must_be_there_at_the_end(tmp_path, fabricate):
     (group,) = gather([tmp_path]).groups
     assert np.isnan(group.curves["infonce"][0, 0])
     assert "dist_min" not in group.curves
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("status.json", {"diverged": {"x": 1}}),
+        ("status.json", {"diverged": 3}),
+        ("meta.json", {"sessions": 3, "cost": 4}),
+        ("meta.json", {"sessions": [3]}),
+        ("meta.json", {"sessions": [{"device": "GPU"}]}),
+    ],
+)
+def test_small_files_written_by_something_else_say_nothing(tmp_path, fabricate, file, content):
+    fabricate(tmp_path / "a", 0.5, depth=8)
+    (tmp_path / "a" / file).write_text(json.dumps(content))
+    (group,) = gather([tmp_path]).groups
+    assert group.diverged == () and len(group.seeds) == 1
