@@ -1,13 +1,11 @@
-"""The deepest trunks train, with and without recomputation, and recomputation saves what it is for."""
+"""The deepest trunks train, with and without recomputation."""
 
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 
 from rl_depth import session
-from rl_depth.agent import Agent, Batch, Hyper
 from rl_depth.config import Config
 
 DEPTH = 1024
@@ -27,17 +25,3 @@ def test_a_trunk_of_1024_layers_trains_the_same_with_and_without_remat(cli, tmp_
         assert moments and all(np.abs(array).max() > 0 for array in moments.values())
     for name in ("critic_loss", "actor_loss", "temperature"):
         assert rows[False][name] == pytest.approx(rows[True][name], rel=1e-4)
-
-
-def test_remat_saves_memory():
-    """Bytes of one looped update besides parameters, as XLA plans them."""
-
-    def temporaries(remat: bool) -> int:
-        config = Config(block="looped", depth=64, width=64, batch_size=64, remat=remat)
-        agent = Agent.of(config, 29, 2, 8)
-        state = jax.eval_shape(agent.create, jax.random.key(0))
-        batch = Batch(*(jax.ShapeDtypeStruct((64, size), np.float32) for size in (29, 8, 2)))
-        compiled = jax.jit(agent.update).lower(state, batch, Hyper.of(config), jax.random.key(0)).compile()
-        return compiled.memory_analysis().temp_size_in_bytes
-
-    assert temporaries(remat=True) < temporaries(remat=False) / 3
