@@ -1,5 +1,6 @@
 """Settings that every test, and every process a test starts, shares."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,14 +8,30 @@ from pathlib import Path
 import pytest
 
 _CACHE = Path(__file__).resolve().parent.parent / ".cache" / "jax"
+_MAPS = Path("/proc/self/maps")
+_MOST_MAPS = 15_000
 
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-import envs  # noqa: E402 - after the settings above
+import jax  # noqa: E402 - after the settings above
+
+import envs  # noqa: E402
 
 envs.import_brax()  # here, where what MJX prints on import is kept from standing after pytest's closing line
+
+
+@pytest.fixture(autouse=True)
+def _few_memory_maps() -> Iterator[None]:
+    """Drops compiled programs before they exhaust the memory maps of a process (65,530 by default on Linux).
+
+    Each program takes some; XLA aborts the process that has no more.
+    """
+    yield
+    if _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > _MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(scope="session")
