@@ -35,12 +35,18 @@ def _few_memory_maps() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory) -> Iterator[object]:
-    """A `browser.Browser` that the tests of this process share."""
+def _browser(tmp_path_factory) -> Iterator[object]:
     from .browser import Browser
 
     with Browser(tmp_path_factory.mktemp("browser")) as one:
         yield one
+
+
+@pytest.fixture
+def browser(_browser) -> Iterator[object]:
+    """A `browser.Browser` that the tests of this process share, without the pages of the tests before."""
+    yield _browser
+    _browser.close_pages()
 
 
 @pytest.fixture(scope="session")
