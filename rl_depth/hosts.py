@@ -31,6 +31,8 @@ def join(gpus: Sequence[str]) -> None:
     Raises:
       ConfigError: there is no such job around this process, or the others cannot be reached.
     """
+    # Between CPU processes, collectives of two programs at once may meet in another order in each.
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
     try:
         jax.distributed.initialize(local_device_ids=local_gpus(os.environ, gpus))
     except ValueError:
