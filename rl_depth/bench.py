@@ -197,8 +197,7 @@ def seeds(depth: int, counts: Sequence[int], *, width: int, batch: int, repetiti
     programs = {}
     for count in (1, *counts):
         config = _epoch_config(depth, width, batch, seeds=count)
-        trainer, compiled, state = _trained(config)
-        del trainer
+        _, compiled, state = _trained(config)
         programs[count] = _kept(compiled.learn, state)
     found = alternated({str(count): program for count, program in programs.items()}, repetitions)
     return [

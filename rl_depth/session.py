@@ -112,7 +112,7 @@ class _Session:
         with reporter as self.reporter, _stop_requests() as stop:
             for note in notes:
                 reporter.say(note)
-            self._write_meta(state)
+            self._write_meta()
             began = time.monotonic()
             self.programs = self.programs.compile(state)
             reporter.say(f"compiled in {time.monotonic() - began:.1f} s; run folder {self.run.path}")
@@ -228,9 +228,8 @@ class _Session:
     def _grad_steps(self, epoch: int) -> int:
         return max(0, epoch - self.config.warmup_epochs) * self.config.updates
 
-    def _write_meta(self, state: TrainState) -> None:
+    def _write_meta(self) -> None:
         """Record sizes, costs and this session; sessions before it stay."""
-        del state
         env = self.trainer.env
         sizes = (env.state_size, env.goal_size, env.action_size)
         meta = self.run.meta()

@@ -39,8 +39,7 @@ def cost(*, config: Config = Config(), json: Path | None = None) -> None:  # noq
         "update_seconds_at_least": found.flops_per_update / rate,
     }
     title = f"{config.block} trunks of depth {config.depth}, width {config.width}, batch {config.batch_size}"
-    table = terminal.empty_table(f"one agent in {config.env}: {title}", ("", "what"), ("",))
-    table.columns[0].header, table.columns[1].header, table.columns[2].header = "quantity", "of", "value"
+    table = terminal.empty_table(f"one agent in {config.env}: {title}", ("quantity", "of"), ("value",))
     lines = [
         ("parameters", "actor, phi, psi and temperature", f"{found.parameters:,}"),
         ("operations", "one gradient step", f"{found.flops_per_update / 1e6:,.1f} MFLOP"),

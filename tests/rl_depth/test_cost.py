@@ -45,9 +45,7 @@ def test_parameters_are_those_of_the_agent(options):
 def test_an_action_takes_what_the_actor_takes():
     load = workload.make("stacked", 4, WIDTH, BATCH)
     act = jax.jit(lambda params: load.agent.act(params, load.batch.state, load.batch.goal))
-    params = jax.eval_shape(load.agent.create, jax.random.key(0)).params
     state = jax.jit(load.agent.create)(jax.random.key(0))
-    del params
     # A block of four layers stands in a loop that runs once, so that nothing is left out.
     counted = act.lower(state.params).compile().cost_analysis()["flops"] / BATCH
     assert agent_cost(load.config, *workload.SIZES).flops_per_action == pytest.approx(counted, rel=0.1)
