@@ -77,19 +77,26 @@ def test_a_kill_while_a_checkpoint_is_written_changes_nothing(cli):
     wanted = final(cli.folder / "whole")
     cut = cli.folder / "cut"
     process = cli.start("train", "--out", cut, "--quiet", *cli.flags(**options))
-    partial = cut / "checkpoints"
+    checkpoints = cut / "checkpoints"
 
-    def writing():
-        try:
-            return any(name.endswith(".partial") for name in os.listdir(partial)) and len(os.listdir(partial)) > 1
-        except FileNotFoundError:
+    def partials():
+        return list(checkpoints.glob(".*.partial"))
+
+    def stopped_in_mid_write():
+        if not partials() or not list(checkpoints.glob("*.safetensors")):
             return False
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        if partials():
+            return True
+        process.send_signal(signal.SIGCONT)  # the write ended before the signal came
+        return False
 
-    assert kill_when(process, writing)
-    assert [name for name in os.listdir(partial) if name.endswith(".partial")]
+    assert kill_when(process, stopped_in_mid_write)
+    assert partials()
     cli("train", "--resume", "--out", cut, "--quiet")
     assert_same(cut, wanted)
-    assert not [name for name in os.listdir(partial) if name.endswith(".partial")]
+    assert not partials()
 
 
 def test_resuming_passes_over_a_damaged_checkpoint_and_says_so(cli):
