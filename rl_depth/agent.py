@@ -16,7 +16,7 @@ import optax
 from . import losses
 from .checks import NETWORKS
 from .config import Config
-from .networks import Network, Params
+from .networks import Network, Params, draw_kernels
 from .recurrence import Draw, Halting, draw, latent_change, step_change
 from .specs import Halt, TrainRecurrence
 
@@ -121,10 +121,12 @@ class Agent:
             "phi": self.state_size + self.action_size,
             "psi": self.goal_size,
         }
+        kernel_key, *keys = jax.random.split(key, 1 + len(NETWORKS))
         params: dict[str, Any] = {
-            name: getattr(self, name).init(network_key, jnp.zeros((1, sizes[name])))["params"]
-            for name, network_key in zip(NETWORKS, jax.random.split(key, len(NETWORKS)), strict=True)
+            name: getattr(self, name).init(own_key, jnp.zeros((1, sizes[name])))["params"]
+            for name, own_key in zip(NETWORKS, keys, strict=True)
         }
+        params = draw_kernels(params, kernel_key)
         params["log_temperature"] = jnp.zeros(())
         return AgentState(params=params, optimizer=_ADAM.init(params))
 

@@ -24,6 +24,7 @@ import numpy as np
 from . import replay, rollout, workload
 from .config import BlockKind, Config
 from .cost import agent_cost
+from .device import compiler_options
 from .reference import Reference
 from .replay import Replay
 from .runs import RunError
@@ -74,7 +75,7 @@ def alternated(programs: Mapping[str, Callable[[], Any]], repetitions: int) -> d
 def updates(
     depths: Sequence[int], blocks: Sequence[BlockKind], *, width: int, batch: int, repetitions: int
 ) -> list[Row]:
-    """One gradient step, ours against the textbook one."""
+    """One gradient step, ours as a run compiles it against the textbook one."""
     rate = matmul_rate(width, batch)
     rows = []
     for block in blocks:
@@ -83,8 +84,8 @@ def updates(
             state = jax.jit(load.agent.create)(jax.random.key(0))
             reference = Reference(load.config, workload.ACTION)
             programs = {
-                "ours": _looped(lambda *a, own=load: own.agent.update(*a)[0], state, load),
-                "reference": _looped(reference.update, reference.create(state.params), load),
+                "ours": _looped(lambda *a, own=load: own.agent.update(*a)[0], state, load, compiler_options()),
+                "reference": _looped(reference.update, reference.create(state.params), load, {}),
             }
             found = {name: 1e3 * s / _UPDATES for name, s in alternated(programs, repetitions).items()}
             flops = agent_cost(load.config, *workload.SIZES).flops_per_update
@@ -102,7 +103,9 @@ def updates(
     return rows
 
 
-def _looped(update: Callable[..., Any], state: Any, load: workload.Workload) -> Callable[[], Any]:
+def _looped(
+    update: Callable[..., Any], state: Any, load: workload.Workload, options: dict[str, Any]
+) -> Callable[[], Any]:
     """A program of some updates in a loop, which keeps its state to itself."""
 
     def several(state: Any, batch: Any, hyper: Any, key: jax.Array) -> Any:
@@ -113,7 +116,7 @@ def _looped(update: Callable[..., Any], state: Any, load: workload.Workload) -> 
 
     held = [jax.tree.map(jnp.copy, state)]
     rest = (load.batch, load.hyper, jax.random.key(1))
-    program = jax.jit(several, donate_argnums=0).lower(held[0], *rest).compile()
+    program = jax.jit(several, donate_argnums=0, compiler_options=options).lower(held[0], *rest).compile()
 
     def run() -> Any:
         held[0] = program(held[0], *rest)
@@ -144,7 +147,8 @@ def start_up(depths: Sequence[int], blocks: Sequence[BlockKind], *, width: int, 
 
 def _first_step(kind: str, block: str, sizes: tuple[int, int, int], cache: str) -> dict[str, float]:
     command = [sys.executable, "-m", "rl_depth.first_step", kind, block, *map(str, sizes)]
-    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": cache}
+    environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
+    environment["XDG_CACHE_HOME"] = cache
     began = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
@@ -317,4 +321,4 @@ class _Parts:
             keys = jax.random.split(jax.random.key(1), c.updates)
             return jax.lax.scan(lambda s, key: (agent.update(s, batch, state.hyper, key)[0], None), held, keys)[0]
 
-        return _kept(jax.jit(several, donate_argnums=0), state.agent)
+        return _kept(jax.jit(several, donate_argnums=0, compiler_options=compiler_options()), state.agent)

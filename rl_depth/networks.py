@@ -5,6 +5,7 @@ Axes: ``...`` batch, ``I`` input, ``W`` width, ``O`` output, ``N`` blocks.
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -20,9 +21,8 @@ from .specs import Halt
 
 Params = dict[str, Any]
 
-# Uniform in +-1/sqrt(fan-in), as in Wang et al. (2025).
-_KERNEL = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform", batch_axis=0)
-_Dense = partial(nn.Dense, kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform"))
+# Kernels come from `draw_kernels`.
+_Dense = partial(nn.Dense, kernel_init=nn.initializers.zeros)
 
 
 class HiddenLayers(nn.Module):
@@ -43,7 +43,7 @@ class HiddenLayers(nn.Module):
         """``[..., I] -> [..., W]``."""
         shape = (self.layers, self.width)
         weights = Hidden(
-            kernel=self.param("kernel", _KERNEL, (self.layers, x.shape[-1], self.width)),
+            kernel=self.param("kernel", nn.initializers.zeros, (self.layers, x.shape[-1], self.width)),
             bias=self.param("bias", nn.initializers.zeros, shape),
             scale=self.param("scale", nn.initializers.ones, shape),
             shift=self.param("shift", nn.initializers.zeros, shape),
@@ -250,3 +250,27 @@ class Network(nn.Module):
             most=most,
         )
         return done.outputs, done.count * c.block_layers
+
+
+_CHUNK = 1 << 16
+
+
+def draw_kernels(params: Params, key: jax.Array) -> Params:
+    """``params`` with every kernel ``[..., I, O]`` drawn uniformly from +-1/sqrt(I), as in Wang et al. (2025).
+
+    All are cut out of one stream of numbers that is drawn piece by piece: to compile a generator for each takes as
+    long as half a gradient step's program, and to run it on whole arrays leaves the processor's cache.
+    """
+    leaves, tree = jax.tree_util.tree_flatten_with_path(params)
+    sizes = [leaf.size if path[-1].key == "kernel" else 0 for path, leaf in leaves]
+
+    def draw(i: jax.Array) -> jax.Array:
+        return jax.random.uniform(jax.random.fold_in(key, i), (_CHUNK,), minval=-1.0)
+
+    numbers = lax.map(draw, jnp.arange(-(-sum(sizes) // _CHUNK))).reshape(-1)
+    drawn, start = [], 0
+    for (_, leaf), size in zip(leaves, sizes, strict=True):
+        own = numbers[start : start + size]
+        drawn.append(own.reshape(leaf.shape) / math.sqrt(leaf.shape[-2]) if size else leaf)
+        start += size
+    return tree.unflatten(drawn)

@@ -22,6 +22,7 @@ from envs.base import GoalEnv
 from . import hosts, replay, rollout
 from .agent import Agent, AgentState, Batch, Hyper
 from .config import Config, ConfigError
+from .device import compiler_options
 from .losses import Metrics
 from .sharding import Layout
 
@@ -209,7 +210,9 @@ class Programs:
         return cls(
             init=on_devices(trainer.init, layout.per_seed(), place),
             collect=on_devices(trainer.collect, (place,), place, donate_argnums=0),
-            learn=on_devices(trainer.learn, (place,), (place, logged), donate_argnums=0),
+            learn=on_devices(
+                trainer.learn, (place,), (place, logged), donate_argnums=0, compiler_options=compiler_options()
+            ),
             evaluate=on_devices(trainer.evaluate, (place,), logged),
         )
 

@@ -21,7 +21,7 @@ def test_the_update_is_timed_beside_the_textbook_one():
 def test_a_timed_program_goes_on_from_its_own_state():
     load = workload.make("stacked", 4, 8, 16)
     state = jax.jit(load.agent.create)(jax.random.key(0))
-    run = bench._looped(lambda *a: load.agent.update(*a)[0], state, load)
+    run = bench._looped(lambda *a: load.agent.update(*a)[0], state, load, {})
     assert [int(run().optimizer.count) for _ in range(2)] == [bench._UPDATES, 2 * bench._UPDATES]
     assert int(state.optimizer.count) == 0
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rl_depth.config import TrunkConfig
-from rl_depth.networks import Network, Trunk
+from rl_depth.networks import Network, Trunk, draw_kernels
 
 STACKED = TrunkConfig(block="stacked", depth=12, width=8)
 LOOPED = replace(STACKED, block="looped", injection="add")
@@ -17,7 +17,7 @@ LOOPED = replace(STACKED, block="looped", injection="add")
 
 def init(trunk: TrunkConfig, seed: int = 0):
     h = jax.random.normal(jax.random.key(9), (5, trunk.width))
-    return Trunk(trunk).init(jax.random.key(seed), h), h
+    return draw_kernels(Trunk(trunk).init(jax.random.key(seed), h), jax.random.key(seed)), h
 
 
 def plain_block(params, h, x):
@@ -113,10 +113,16 @@ def test_the_program_does_not_grow_with_depth(trunk):
 
 
 def test_initial_kernels_are_uniform_in_the_stated_range():
-    net = Network(replace(STACKED, width=64, depth=4), 3)
-    params = net.init(jax.random.key(0), jnp.zeros((1, 16)))["params"]
-    kernel = np.asarray(params["input"]["kernel"][0])
-    bound = 1 / np.sqrt(16)
-    assert np.abs(kernel).max() <= bound
-    np.testing.assert_allclose(kernel.std(), bound / np.sqrt(3), rtol=0.05)
-    assert not params["input"]["bias"].any()
+    net = Network(replace(STACKED, width=64, depth=8), 3)
+    blank = net.init(jax.random.key(0), jnp.zeros((1, 16)))["params"]
+    params = draw_kernels(blank, jax.random.key(0))
+    blocks = params["trunk"]["blocks"]["layers"]["kernel"]
+    for kernel in (params["input"]["kernel"], *blocks.reshape(8, 64, 64), params["head"]["kernel"]):
+        bound = 1 / np.sqrt(kernel.shape[-2])
+        assert np.abs(kernel).max() <= bound
+        np.testing.assert_allclose(np.std(kernel), bound / np.sqrt(3), rtol=0.1)
+        np.testing.assert_allclose(np.mean(kernel), 0, atol=4 * bound / np.sqrt(3 * kernel.size))
+    assert len(np.unique(blocks)) > 0.99 * blocks.size, "no part of the stream is used twice"
+    others = [leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params) if path[-1].key != "kernel"]
+    kept = [leaf for path, leaf in jax.tree_util.tree_leaves_with_path(blank) if path[-1].key != "kernel"]
+    jax.tree.map(np.testing.assert_array_equal, others, kept)

@@ -11,12 +11,16 @@ from scipy import integrate, stats
 
 from rl_depth.agent import Agent, Batch, Hyper
 from rl_depth.config import Config, ConfigError, TrunkConfig
-from rl_depth.networks import Network, Trunk
+from rl_depth.networks import Network, Trunk, draw_kernels
 from rl_depth.recurrence import Draw, draw, draw_count
 from rl_depth.specs import Halt, TrainRecurrence
 
 LOOPED = TrunkConfig(block="looped", depth=12, width=8, injection="add")
 X = jax.random.normal(jax.random.key(9), (5, 8))
+
+
+def init(module):
+    return draw_kernels(module.init(jax.random.key(0), X), jax.random.key(1))
 
 
 def drawn(count, graded=None):
@@ -115,7 +119,7 @@ def test_progressive_draws_grade_a_random_last_part():
 
 def test_a_draw_equals_the_same_count_fixed():
     trunk = replace(LOOPED, window=6)
-    params = Trunk(LOOPED).init(jax.random.key(0), X)
+    params = init(Trunk(LOOPED))
     for count in (1, 3, 6):
         wanted = value_and_grad(replace(LOOPED, depth=4 * count), params, None)
         assert_equal(value_and_grad(trunk, params, drawn(count)), wanted)
@@ -125,7 +129,7 @@ def test_a_draw_equals_the_same_count_fixed():
 @pytest.mark.parametrize(("count", "window"), [(5, 2), (5, 1), (3, 3), (2, 4)])
 def test_truncated_gradients_equal_a_hand_unrolled_reference(count, window, injection):
     trunk = replace(LOOPED, injection=injection, window=window, depth=4 * count)
-    params = Trunk(trunk).init(jax.random.key(0), X)
+    params = init(Trunk(trunk))
 
     def loss(params, x):
         one = Trunk(replace(trunk, depth=4, window=None))
@@ -146,7 +150,7 @@ def test_truncated_gradients_equal_a_hand_unrolled_reference(count, window, inje
 
 def test_one_program_serves_every_draw_also_with_a_count_per_seed():
     trunk = replace(LOOPED, window=4)
-    params = Trunk(trunk).init(jax.random.key(0), X)
+    params = init(Trunk(trunk))
     run = jax.jit(jax.vmap(lambda depth: jax.grad(lambda p: jnp.sum(Trunk(trunk).apply(p, X, depth)))(params)))
     counts = jnp.array([1, 3, 9])
     found = run(Draw(count=counts, graded=jnp.minimum(counts, 4)))
@@ -159,7 +163,7 @@ def test_one_program_serves_every_draw_also_with_a_count_per_seed():
 
 def test_a_stacked_trunk_trains_its_first_blocks():
     trunk = TrunkConfig(block="stacked", depth=12, width=8)
-    params = Trunk(trunk).init(jax.random.key(0), X)
+    params = init(Trunk(trunk))
     first = {"params": {"blocks": jax.tree.map(lambda leaf: leaf[:2], params["params"]["blocks"])}}
     value, (grad, _) = value_and_grad(trunk, params, drawn(2))
     wanted, (wanted_grad, _) = value_and_grad(replace(trunk, depth=8), first, None)
@@ -184,7 +188,7 @@ def test_a_stacked_trunk_trains_its_first_blocks():
 def test_variants_forward_equals_latents_and_dynamic_depth(variant):
     trunk = replace(LOOPED, **variant)
     net = Network(trunk, 3)
-    params = net.init(jax.random.key(0), X)
+    params = init(net)
     own = net.apply(params, X)
     np.testing.assert_allclose(net.apply(params, X, jnp.int32(12)), own, rtol=1e-4, atol=1e-5)
     latents = net.apply(params, X, 3, method=Network.latents)
@@ -200,7 +204,7 @@ def test_variants_forward_equals_latents_and_dynamic_depth(variant):
 
 def test_gaussian_starts_differ_by_key_and_are_fixed_without():
     trunk = replace(LOOPED, latent="gaussian")
-    params = Trunk(trunk).init(jax.random.key(0), X)
+    params = init(Trunk(trunk))
     run = Trunk(trunk).apply
     np.testing.assert_array_equal(run(params, X), run(params, X))
     np.testing.assert_allclose(run(params, X)[:1], run(params, X[:1]), rtol=1e-4, atol=1e-5)
