@@ -96,7 +96,7 @@ class Config:
     depth: Annotated[int | None, _int(_NET)] = None
     """Dense layers in sequence in each trunk, a multiple of BLOCK_LAYERS [default: 8; with TRAIN_RECURRENCE its
     mean for a looped block, its largest count for a stacked one]."""
-    width: Annotated[int, _int(_NET)] = 32
+    width: Annotated[int, _int(_NET)] = 64
     """Units of each hidden layer."""
     block_layers: Annotated[int, _int(_NET)] = 4
     """Dense layers in one residual block."""
@@ -176,7 +176,7 @@ class Config:
     critic's batch and Wang et al. (2025) have none."""
     gamma: Annotated[float, Parameter(group=_LEARN)] = 0.99
     """Discount: goals are states a geometric number of steps ahead."""
-    batch_size: Annotated[int, _int(_LEARN)] = 128
+    batch_size: Annotated[int, _int(_LEARN)] = 256
     """Transitions in a gradient step."""
     actor_lr: Annotated[float, Parameter(group=_LEARN)] = 3e-4
     """Adam's learning rate of the actor."""

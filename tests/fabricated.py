@@ -42,7 +42,7 @@ def fabricate(
       seconds_per_epoch: training time of one seed; by default proportional to the depth.
       options: of `Config`.
     """
-    config = Config(**{"evals": 5, "env_steps": 16_000} | options)
+    config = Config(**{"evals": 5, "env_steps": 16_000, "width": 32, "batch_size": 128} | options)
     diverged = dict(diverged or {})
     origin = [config.depth, config.width, config.block == "looped"]
     seeds = range(config.seed, config.seed + config.seeds)

@@ -125,7 +125,7 @@ def test_axes_that_cannot_be_are_refused(two_by_two, options, words):
 
 
 def test_three_options_that_vary_need_names(two_by_two):
-    write(two_by_two, float, actor_depth=4, critic_depth=8, width=64)
+    write(two_by_two, float, actor_depth=4, critic_depth=8, width=16)
     with pytest.raises(ConfigError, match=r"--x and --y.*width, actor_depth, critic_depth"):
         grid.grid([two_by_two], "success_any")
 
