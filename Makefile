@@ -19,7 +19,7 @@ demo: $(READY)
 	@echo "  figures/, data/            figures as PNG and PDF, numbers as CSV and JSON"
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
 
 lint: $(READY)
 	$(BIN)/ruff check .

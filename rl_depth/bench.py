@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import numpy as np
 from . import replay, rollout, workload
 from .config import BlockKind, Config
 from .cost import agent_cost
-from .device import compiler_options
+from .device import learning_options, physics_options
 from .reference import Reference
 from .replay import Replay
 from .runs import RunError
@@ -84,7 +85,7 @@ def updates(
             state = jax.jit(load.agent.create)(jax.random.key(0))
             reference = Reference(load.config, workload.ACTION)
             programs = {
-                "ours": _looped(lambda *a, own=load: own.agent.update(*a)[0], state, load, compiler_options()),
+                "ours": _looped(lambda *a, own=load: own.agent.update(*a)[0], state, load, learning_options()),
                 "reference": _looped(reference.update, reference.create(state.params), load, {}),
             }
             found = {name: 1e3 * s / _UPDATES for name, s in alternated(programs, repetitions).items()}
@@ -284,7 +285,7 @@ class _Parts:
         env, c = self.trainer.env, self.config
         actions = jax.random.uniform(jax.random.key(0), (c.unroll, c.num_envs, env.action_size), minval=-1.0)
 
-        @jax.jit
+        @partial(jax.jit, compiler_options=physics_options(env))
         def run(states: Any) -> Any:
             return jax.lax.scan(lambda s, a: (jax.vmap(env.step)(s, a), None), states, actions)[0]
 
@@ -321,4 +322,4 @@ class _Parts:
             keys = jax.random.split(jax.random.key(1), c.updates)
             return jax.lax.scan(lambda s, key: (agent.update(s, batch, state.hyper, key)[0], None), held, keys)[0]
 
-        return _kept(jax.jit(several, donate_argnums=0, compiler_options=compiler_options()), state.agent)
+        return _kept(jax.jit(several, donate_argnums=0, compiler_options=learning_options()), state.agent)

@@ -8,11 +8,14 @@ import platform
 import subprocess
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import envs
 
 from .checks import ConfigError
+
+if TYPE_CHECKING:
+    from envs.base import GoalEnv
 
 _PACKAGES = ("rl-depth", "jax", "jaxlib", "flax", "optax", "brax", "mujoco", "mujoco-mjx", "numpy")
 
@@ -44,23 +47,40 @@ def keep_programs() -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
-@cache
-def compiler_options() -> dict[str, Any]:
+# XLA's option for the passes of LLVM; 2 and above are its default.
+_LLVM_LEVEL = "xla_backend_optimization_level"
+
+
+def learning_options() -> dict[str, Any]:
     """XLA's options for programs of gradient steps, where its defaults are not the fastest; see docs/results.
 
     On a CPU: vectors of 512 bits if the processor has them, where XLA prefers 256, for steps that are 5% faster; and
     fewer of LLVM's passes, which compiles a fifth faster and leaves these programs as fast as they are.
     """
+    return _if_known(("xla_cpu_prefer_vector_width", 512), (_LLVM_LEVEL, 1))
+
+
+def physics_options(env: GoalEnv) -> dict[str, Any]:
+    """The same for programs that step an environment.
+
+    MJX on a CPU: fewer of LLVM's passes. XLA computes each link of a chain of bodies anew for every later one, and
+    what more passes make of that runs several times slower; the other backends gain from them.
+    """
+    return _if_known((_LLVM_LEVEL, 1)) if getattr(env, "backend", None) == "mjx" else {}
+
+
+@cache
+def _if_known(*options: tuple[str, Any]) -> dict[str, Any]:
+    """``options`` on a CPU whose XLA knows them, else none."""
     import jax
 
     if jax.default_backend() != "cpu":
         return {}
-    options = {"xla_cpu_prefer_vector_width": 512, "xla_backend_optimization_level": 1}
     try:
-        jax.jit(lambda x: x, compiler_options=options).lower(0.0).compile()
-    except jax.errors.JaxRuntimeError:  # a version of XLA that does not know them
+        jax.jit(lambda x: x, compiler_options=dict(options)).lower(0.0).compile()
+    except jax.errors.JaxRuntimeError:
         return {}
-    return options
+    return dict(options)
 
 
 def describe() -> dict[str, Any]:

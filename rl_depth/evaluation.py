@@ -14,6 +14,7 @@ from envs.base import GoalEnv
 from . import metrics, rollout, runs
 from .checks import ConfigError, check_depth, check_halt
 from .config import Config
+from .device import physics_options
 from .policy import Policy, load
 from .specs import Halt
 from .training import eval_split, make_env
@@ -126,7 +127,7 @@ def _program(policy: Policy, env: GoalEnv, protocol: Protocol) -> Any:
         most = halt.max_depth // layers if halt is not None else 0
         return rollout.evaluate(env, act, reset_keys, key, most)
 
-    return jax.jit(run)
+    return jax.jit(run, compiler_options=physics_options(env))
 
 
 def _stratified_keys(env: GoalEnv, episodes: int, key: jax.Array) -> jax.Array:

@@ -37,7 +37,7 @@ def main(kind: str, block: str, depth: int, width: int, batch_size: int) -> dict
     seconds["init"] = mark()
     update = load.agent.update if kind == "ours" else Reference(load.config, workload.ACTION).update
     arguments = (state, load.batch, load.hyper, jax.random.key(1))
-    options = device.compiler_options() if kind == "ours" else {}
+    options = device.learning_options() if kind == "ours" else {}
     program = jax.jit(update, donate_argnums=0, compiler_options=options).lower(*arguments).compile()
     seconds["compile"] = mark()
     jax.block_until_ready(program(*arguments))

@@ -15,6 +15,7 @@ import numpy as np
 
 from . import losses, replay, rollout, runs
 from .agent import Batch
+from .device import physics_options
 from .networks import Network
 from .policy import Policy, load
 
@@ -54,7 +55,7 @@ class HeldOut:
             )
 
         key = jax.random.fold_in(jax.random.key(seed), 1)
-        return cls(jax.jit(run)(policy.params, key))
+        return cls(jax.jit(run, compiler_options=physics_options(env))(policy.params, key))
 
 
 def critic_by_depth(policy: Policy, held_out: HeldOut, depths: list[int]) -> dict[str, np.ndarray]:

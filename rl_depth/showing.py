@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from envs.base import GoalEnv
 from . import policy, render, rollout
 from .checks import check_depth
 from .config import ConfigError
+from .device import physics_options
 from .training import eval_split, make_env
 
 _PAUSE = 0.6  # s between two episodes of a video
@@ -143,7 +145,7 @@ def _clips(
 ) -> list[render.Clip]:
     """Record episodes with ``act(params, state, goal, key or None, depth)``; the key is given to ``draw``."""
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=physics_options(env))
     def record(params: Any, depth: jax.Array | None, key: jax.Array) -> Any:
         def acting(state: jax.Array, goal: jax.Array, action_key: jax.Array) -> jax.Array:
             return act(params, state, goal, action_key if draw else None, depth)

@@ -11,6 +11,7 @@ import numpy as np
 
 import envs
 
+from .device import physics_options
 from .terminal import empty_table, show, spread
 
 _COLUMNS = ("success_any", "time_at_goal", "dist_final")
@@ -91,7 +92,7 @@ def _rate(name: str, backend: str, copies: int = _COPIES, steps: int = 20) -> fl
 
         return jax.lax.scan(step, state, jax.random.split(key, steps))[0]
 
-    program = jax.jit(run)
+    program = jax.jit(run, compiler_options=physics_options(env))
     state = jax.block_until_ready(program(state, jax.random.key(1)))
     began = time.perf_counter()
     state = jax.block_until_ready(program(state, jax.random.key(2)))

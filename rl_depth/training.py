@@ -22,7 +22,7 @@ from envs.base import GoalEnv
 from . import hosts, replay, rollout
 from .agent import Agent, AgentState, Batch, Hyper
 from .config import Config, ConfigError
-from .device import compiler_options
+from .device import learning_options, physics_options
 from .losses import Metrics
 from .sharding import Layout
 
@@ -207,13 +207,13 @@ class Programs:
         def on_devices(program: Callable[..., Any], given: Any, found: Any, **options: Any) -> Callable[..., Any]:
             return jax.jit(layout.over_seeds(program), in_shardings=given, out_shardings=found, **options)
 
+        physics = {"compiler_options": physics_options(trainer.env)}
+        learning = {"compiler_options": learning_options()}
         return cls(
-            init=on_devices(trainer.init, layout.per_seed(), place),
-            collect=on_devices(trainer.collect, (place,), place, donate_argnums=0),
-            learn=on_devices(
-                trainer.learn, (place,), (place, logged), donate_argnums=0, compiler_options=compiler_options()
-            ),
-            evaluate=on_devices(trainer.evaluate, (place,), logged),
+            init=on_devices(trainer.init, layout.per_seed(), place, **physics),
+            collect=on_devices(trainer.collect, (place,), place, donate_argnums=0, **physics),
+            learn=on_devices(trainer.learn, (place,), (place, logged), donate_argnums=0, **learning),
+            evaluate=on_devices(trainer.evaluate, (place,), logged, **physics),
         )
 
     def compile(self, state: TrainState) -> Programs:

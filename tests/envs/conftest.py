@@ -12,6 +12,7 @@ import pytest
 
 import envs
 from envs.base import GoalEnv
+from rl_depth.device import physics_options
 
 BATCH = 2
 
@@ -28,10 +29,20 @@ class Compiled:
 @functools.cache
 def _compile(name: str, split: str | None = None) -> Compiled:
     env = envs.make(name, split=split)
-    return Compiled(env, jax.jit(jax.vmap(env.reset)), jax.jit(jax.vmap(env.step)))
+    options = physics_options(env)
+    reset, step = (jax.jit(jax.vmap(program), compiler_options=options) for program in (env.reset, env.step))
+    return Compiled(env, reset, step)
 
 
 @pytest.fixture(scope="session")
 def compiled() -> Callable[..., Compiled]:
     """``compiled(name, split)``; each pair is made once, and compiled when first called."""
     return _compile
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one environment run in one process, which then compiles it once."""
+    for item in items:
+        name = getattr(item, "callspec", None) and item.callspec.params.get("name")
+        if isinstance(name, str):
+            item.add_marker(pytest.mark.xdist_group(name.split(":")[0]))
