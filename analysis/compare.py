@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from rl_depth.checks import InputError
 from rl_depth.config import ConfigError
-from rl_depth.runs import RunError
 
 from . import mirage
 from .aggregate import Contrast, contrast
@@ -110,7 +110,7 @@ def compare_inputs(inputs: Sequence[Path], metric: str | None = None) -> Compari
     """
     tables = [path for path in inputs if path.is_file()]
     if tables and len(tables) < len(inputs):
-        raise RunError("give run folders or tables, not both at once")
+        raise InputError("give run folders or tables, not both at once")
     return compare_tables(tables, metric) if tables else compare(inputs, metric or DEFAULT_METRICS[0])
 
 
@@ -162,7 +162,7 @@ def write(comparison: Comparison | TableComparison, out: Path) -> list[Path]:
         _write_table(comparison, out / "compare.csv")
         (out / "compare.json").write_text(json.dumps(comparison.rows, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
-        raise RunError(f"{out}: cannot be written ({error.strerror})") from None
+        raise InputError(f"{out}: cannot be written ({error.strerror})") from None
     return files
 
 

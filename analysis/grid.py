@@ -13,8 +13,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
+from rl_depth.checks import InputError
 from rl_depth.config import Config, ConfigError
-from rl_depth.runs import RunError
 
 from . import plots
 from .aggregate import Estimate, iqm_interval
@@ -176,7 +176,7 @@ def _values(groups: Sequence[Group], name: str) -> list[Value]:
         return [option(group.config, name) for group in groups]
     found = [group.cost.get(name) for group in groups]
     if None in found:
-        raise RunError(f"{groups[found.index(None)].runs[0]}: meta.json names no {name}")
+        raise InputError(f"{groups[found.index(None)].runs[0]}: meta.json names no {name}")
     bins: list[list[int]] = []
     for value in sorted(found):
         if bins and value <= bins[-1][0] * _EQUAL:
@@ -272,5 +272,5 @@ def write(found: Grid, out: Path) -> list[Path]:
         out.mkdir(parents=True, exist_ok=True)
         draw(found, out / "grid.png")
     except OSError as error:
-        raise RunError(f"{out}: cannot be written ({error.strerror})") from None
+        raise InputError(f"{out}: cannot be written ({error.strerror})") from None
     return [out / "grid.png"]

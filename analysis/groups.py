@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rl_depth.checks import InputError
 from rl_depth.config import Config, ConfigError
 from rl_depth.runs import Run, RunError, find_runs
 
@@ -116,7 +117,7 @@ def collect(paths: Iterable[Path | str]) -> list[Run]:
     for path in paths:
         below = find_runs(path)
         if not below:
-            raise RunError(f"{path}: no run folder there")
+            raise InputError(f"{path}: no run folder there")
         found |= {run.path.resolve(): run for run in below}
     return list(found.values())
 
@@ -154,7 +155,7 @@ def _gather(runs: Sequence[Run]) -> Gathered:
             members[tuple(options(agent.config).values())].append(agent)
     chosen = {key: _choose(agents, notes) for key, agents in members.items() if agents}
     if not chosen:
-        raise RunError(f"no run can be used; {'; '.join(notes.lines())}")
+        raise InputError(f"no run can be used; {'; '.join(notes.lines())}")
     extras = extras_of([agents[0].config for agents in chosen.values()])
     groups = [_group(agents, own) for agents, own in zip(chosen.values(), extras, strict=True)]
     for group in groups:
@@ -227,11 +228,11 @@ def _read(run: Run, config: Config, notes: _Notes) -> list[_Agent]:
     rows = run.metrics()
     diverged = _diverged(run)
     if not rows and not diverged:
-        raise RunError("no evaluation yet")
+        raise InputError("no evaluation yet")
     by_seed: dict[int, dict[int, dict[str, Any]]] = defaultdict(dict)
     for number, row in enumerate(rows, start=1):
         if not (isinstance(row, dict) and all(isinstance(row.get(name), int) for name in ("seed", "env_steps"))):
-            raise RunError(f"metrics.jsonl, line {number} is no evaluation with seed and env_steps")
+            raise InputError(f"metrics.jsonl, line {number} is no evaluation with seed and env_steps")
         by_seed[row["seed"]][row["env_steps"]] = row
     for seed in diverged - by_seed.keys():
         notes.left_out("diverged before the first evaluation", f"{run.path}, seed {seed}")
@@ -315,7 +316,7 @@ def _common_steps(agents: Sequence[_Agent]) -> list[int]:
     first = max(min(agent.rows) for agent in agents)
     found = sorted(step for step in steps if step >= first)
     if not found:
-        raise RunError(f"{agents[0].run.path}: its seeds have no evaluation in common")
+        raise InputError(f"{agents[0].run.path}: its seeds have no evaluation in common")
     return found
 
 

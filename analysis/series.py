@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rl_depth.checks import InputError
 from rl_depth.config import ConfigError
-from rl_depth.runs import RunError
 
 from . import groups as grouping
 from . import table
@@ -62,14 +62,14 @@ def read(inputs: Sequence[Path], metrics: Sequence[str] = ()) -> Loaded:
     """
     tables = [path for path in inputs if path.is_file()]
     if tables and len(tables) < len(inputs):
-        raise RunError("give run folders or tables, not both at once")
+        raise InputError("give run folders or tables, not both at once")
     if not tables:
         return from_groups(grouping.gather(inputs), metrics)
     notes: list[str] = []
     try:
         found = table.merge(table.read(path, notes) for path in tables)
     except ValueError as error:
-        raise RunError(str(error)) from None
+        raise InputError(str(error)) from None
     _check(metrics, {one.metric for one in found})
     return Loaded([one for one in found if not metrics or one.metric in metrics], (), tuple(notes))
 

@@ -157,7 +157,7 @@ class _Test:
 def _missing(series: Sample, seeds: int) -> tuple[str, int | None]:
     """What keeps a series from being judged at all ("" if nothing), and the further seeds that would help."""
     if len(series.x) < LEAST_DEPTHS:
-        return f"{len(series.x)} depths; at least {LEAST_DEPTHS} are needed", None
+        return f"at least {LEAST_DEPTHS} depths are needed, not {len(series.x)}", None
     if seeds < LEAST_SEEDS:
         more = _FIRST_SEEDS - seeds
         return f"{seeds} seed at some depth, so nothing tells noise from effect; {more} more seeds needed", more

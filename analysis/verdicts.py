@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rl_depth.checks import InputError
 from rl_depth.config import ConfigError
-from rl_depth.runs import RunError
 
 from . import difficulty, mirage, series, table
 from .difficulty import DifficultyMap
@@ -153,7 +153,7 @@ def write(verdicts: Verdicts, out: Path) -> list[Path]:
         files.append(out / "thresholds.csv")
         table.write(verdicts.series, files[-1])
     except OSError as error:
-        raise RunError(f"{out}: cannot be written ({error.strerror})") from None
+        raise InputError(f"{out}: cannot be written ({error.strerror})") from None
     except ValueError as error:
-        raise RunError(str(error)) from None
+        raise InputError(str(error)) from None
     return files

@@ -25,6 +25,10 @@ class RunError(RuntimeError):
     """A run cannot go on, or its folder cannot be used; the message is one line."""
 
 
+class InputError(RunError):
+    """A file or folder that was named cannot be used: it is missing, foreign, torn or not writable."""
+
+
 def check(config: Config) -> None:
     """Raise `ConfigError` for the first thing that is wrong with a configuration."""
     parts = (_check_ranges, _check_per_seed, _check_trunks, _check_loops, _check_counts, _check_data, _check_env)

@@ -8,6 +8,7 @@ from pathlib import Path
 from cyclopts import App, CycloptsError
 
 from . import __version__
+from .checks import InputError, RunError
 from .commands import analysing, benching, evaluating, inspecting, showing, sweeping, training
 from .config import ConfigError, explain, find_preset, preset_source
 
@@ -53,7 +54,7 @@ def _source(arguments: list[str]) -> Path | None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point. Exits 0, 1 for a failure while running, 2 for a bad option, 130 when interrupted."""
+    """Entry point. Exits 0, 1 for a failure while running, 2 for a bad option or input, 130 when interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     source = None
     try:
@@ -69,12 +70,8 @@ def main(arguments: list[str] | None = None) -> None:
         _fail("interrupted", 130)
     except BrokenPipeError:
         sys.stderr.close()
-    except Exception as error:
-        from .runs import RunError
-
-        if not isinstance(error, RunError):
-            raise
-        _fail(str(error), 1)
+    except RunError as error:
+        _fail(str(error), 2 if isinstance(error, InputError) else 1)
 
 
 def _fail(message: str, code: int) -> None:

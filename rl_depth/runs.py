@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 import tomli_w
 
-from .checks import ConfigError, RunError, option_name
+from .checks import ConfigError, InputError, RunError, option_name
 from .config import Config, load
 
 _CONFIG, _META, _STATUS, _LOCK = "config.toml", "meta.json", "status.json", ".lock"
@@ -103,7 +103,7 @@ class Run:
             except (OSError, ValueError) as error:
                 skipped.append(f"{file.name} ({error})")
         reason = f"damaged: {'; '.join(skipped)}" if skipped else "none was written"
-        raise RunError(f"{self.path}: no usable checkpoint, {reason}")
+        raise InputError(f"{self.path}: no usable checkpoint, {reason}")
 
     def save_checkpoint(self, epoch: int, arrays: Mapping[str, np.ndarray], keep: int) -> None:
         """Write a checkpoint and remove all but the latest ``keep``."""
@@ -153,7 +153,7 @@ class Run:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
-            raise RunError(f"{file}: cannot be read ({error})") from None
+            raise InputError(f"{file}: cannot be read ({error})") from None
         return content
 
 
@@ -167,7 +167,7 @@ def open_run(path: Path | str) -> Run:
     if not (path / _CONFIG).is_file():
         known = [str(run.path) for run in find_runs(path.parent)][:5] if path.parent.is_dir() else []
         hint = f"; runs nearby: {', '.join(known)}" if known else ""
-        raise RunError(f"{path}: not a run folder (no {_CONFIG}){hint}")
+        raise InputError(f"{path}: not a run folder (no {_CONFIG}){hint}")
     return Run(path)
 
 
@@ -292,5 +292,5 @@ def _read_lines(file: Path) -> list[dict[str, Any]]:
         try:
             rows.append(json.loads(line))
         except ValueError:
-            raise RunError(f"{file}: line {number} is not JSON") from None
+            raise InputError(f"{file}: line {number} is not JSON") from None
     return rows

@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from .checks import InputError
 from .config import Config, ConfigError
 from .runs import Run, RunError, find_runs
 from .terminal import empty_table, spread
@@ -261,7 +262,7 @@ class Watcher:
         """
         found = sorted(find_runs(self._root), key=_by_number) if self._root.is_dir() else []
         if not found:
-            raise RunError(f"{self._root}: no run folder there")
+            raise InputError(f"{self._root}: no run folder there")
         views = [self._done.get(run.path) or look(run) for run in found]
         views = [
             replace(view, name=str(run.path.relative_to(self._root)) if run.path != self._root else run.name)

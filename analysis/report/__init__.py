@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rl_depth.runs import RunError
+from rl_depth.checks import InputError
 
 from . import evidence as gathering
 from . import files, inventory, page, words
@@ -60,7 +60,7 @@ def write(paths: Sequence[Path], out: Path, metrics: Sequence[str] = (), seed: i
             (made / _PAGE).write_text(page.render(found, names), encoding="utf-8")
             _take(made, out, names)
     except OSError as error:
-        raise RunError(f"{out}: cannot be written ({error.strerror})") from None
+        raise InputError(f"{out}: cannot be written ({error.strerror})") from None
     summary = files.summary(found)
     sentences = tuple(f"{one.env}: {one.text}" for one in words.findings(found))
     return Report(out / _PAGE, tuple(out / name for name in names), summary, sentences)

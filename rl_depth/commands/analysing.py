@@ -113,7 +113,7 @@ def calibrate(
 
     from analysis import calibration
 
-    from ..runs import RunError
+    from ..checks import InputError
 
     try:
         with Progress() as bar:
@@ -124,7 +124,7 @@ def calibrate(
 
             calibration.run(simulations, seeds, seed, out, progress=show)
     except ValueError as error:
-        raise RunError(str(error)) from None
+        raise InputError(str(error)) from None
     print(f"written: {out}")
 
 

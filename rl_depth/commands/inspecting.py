@@ -48,7 +48,7 @@ def inspect(
     from analysis import compare, inspection
 
     from .. import inspecting, tables
-    from ..runs import RunError
+    from ..checks import InputError
 
     chosen = compare.collect(runs)
     if depths and not any(inspecting.is_looped(run.config()) for run in chosen):
@@ -68,7 +68,7 @@ def inspect(
         for name in names:
             getattr(inspection, name)(found, out / f"{name}.png")
     except OSError as error:
-        raise RunError(f"{out}: cannot be written ({error.strerror})") from None
+        raise InputError(f"{out}: cannot be written ({error.strerror})") from None
     content = [one.to_json() for one in found]
     write_json(out / "inspect.json", content)
     if json is not None:

@@ -95,7 +95,7 @@ def test_too_few_seeds_depths_or_both_are_undecided(depths, noisy, stepped):
     assert (single.verdict, single.more_seeds) == ("undecided", 4)
     assert single.text == "undecided: 1 seed at some depth, so nothing tells noise from effect; 4 more seeds needed"
     few = detect(depths[3:6], values[3:6])
-    assert (few.verdict, few.text) == ("undecided", "undecided: 3 depths; at least 4 are needed")
+    assert (few.verdict, few.text) == ("undecided", "undecided: at least 4 depths are needed, not 3")
     assert detect(depths[:1], values[:1]).verdict == "undecided"
 
 

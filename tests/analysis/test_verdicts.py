@@ -109,7 +109,7 @@ def test_depths_of_a_single_seed_do_not_forbid_the_rest(tmp_path):
 def test_too_few_depths_and_seeds_say_what_is_missing(tmp_path):
     flat = {("maze", "stacked"): [0.5]}
     (one,) = verdicts.judge([write_table(tmp_path / "a.csv", flat, metric="reward", depths=(4,))]).findings
-    assert one.text == "undecided: 1 depths; at least 4 are needed"
+    assert one.text == "undecided: at least 4 depths are needed, not 1"
     single = write_table(tmp_path / "b.csv", {("maze", "stacked"): CURVES["flat"]}, metric="reward", seeds=1)
     (one,) = verdicts.judge([single]).findings
     assert "4 more seeds needed" in one.text

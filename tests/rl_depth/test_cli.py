@@ -143,8 +143,8 @@ def test_environments_are_listed_and_stepped(cli):
 
 
 def test_a_missing_run_is_a_failure(cli):
-    assert "not a run folder" in cli.refuse("evaluate", "nowhere", code=1)
-    assert "no run folder" in cli.refuse("compare", "nowhere", code=1)
+    assert "not a run folder" in cli.refuse("evaluate", "nowhere")
+    assert "no run folder" in cli.refuse("compare", "nowhere")
 
 
 def test_no_permission_to_write(cli):

@@ -14,7 +14,7 @@ def test_the_command_writes_page_and_json_and_prints_findings(cli, fabricate):
 
 
 def test_a_bad_call_is_one_line_and_leaves_nothing(cli, fabricate):
-    assert "no run folder" in cli.refuse("report", "nowhere", "-o", "out", code=1)
+    assert "no run folder" in cli.refuse("report", "nowhere", "-o", "out")
     fabricate(cli.folder / "runs" / "one", 0.5)
     assert "success_any" in cli.refuse("report", "runs", "-o", "out", "--metrics", "speed")
     assert not (cli.folder / "out").exists()

@@ -51,8 +51,8 @@ def test_runs_are_judged_too_and_one_depth_is_not_enough(cli):
 
 def test_broken_tables_are_refused_in_one_line(cli, results):
     (cli.folder / "broken.csv").write_text("env,block,depth,seed,metric\nant,stacked,4,0,x\n")
-    assert "no column value" in cli.refuse("thresholds", "broken.csv", code=1)
+    assert "no column value" in cli.refuse("thresholds", "broken.csv")
     (cli.folder / "text.csv").write_text("env,block,depth,seed,metric,value\nant,stacked,4,0,x,much\n")
-    assert "line 2" in cli.refuse("thresholds", "text.csv", code=1)
+    assert "line 2" in cli.refuse("thresholds", "text.csv")
     assert "speed" in cli.refuse("thresholds", results, "--metrics", "speed")
-    assert "no run folder" in cli.refuse("thresholds", "nowhere.csv", code=1)
+    assert "no run folder" in cli.refuse("thresholds", "nowhere.csv")
