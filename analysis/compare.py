@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from rl_depth.checks import InputError
 from rl_depth.config import ConfigError
+from rl_depth.runs import InputError
 
 from . import mirage
 from .aggregate import Contrast, contrast

@@ -13,8 +13,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from rl_depth.checks import InputError
 from rl_depth.config import Config, ConfigError
+from rl_depth.runs import InputError
 
 from . import plots
 from .aggregate import Estimate, iqm_interval

@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from rl_depth.checks import InputError
 from rl_depth.config import Config, ConfigError
-from rl_depth.runs import Run, RunError, find_runs
+from rl_depth.runs import InputError, Run, RunError, find_runs
 
 from .options import NETWORKS, Extras, depth_label, extras_of, majority, options
 

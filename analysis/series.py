@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rl_depth.checks import InputError
 from rl_depth.config import ConfigError
+from rl_depth.runs import InputError
 
 from . import groups as grouping
 from . import table

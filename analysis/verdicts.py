@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rl_depth.checks import InputError
 from rl_depth.config import ConfigError
+from rl_depth.runs import InputError
 
 from . import difficulty, mirage, series, table
 from .difficulty import DifficultyMap

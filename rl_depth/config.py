@@ -171,11 +171,11 @@ class Config:
     """Contrastive loss: goals as negatives, state-actions as negatives, both, or binary."""
     logsumexp_penalty: Annotated[float, Parameter(group=_LEARN)] = 0.1
     """Weight of the squared log-partition in the critic's loss."""
-    random_goals: Annotated[float, Parameter(group=_LEARN)] = 0.5
+    random_goals: Annotated[float, Parameter(group=_LEARN)] = 1.0
     """Share of the actor's batch with goals of other transitions, as in Eysenbach et al. (2022); the
     critic's batch and Wang et al. (2025) have none."""
-    gamma: Annotated[float, Parameter(group=_LEARN)] = 0.99
-    """Discount: goals are states a geometric number of steps ahead."""
+    gamma: Annotated[float, Parameter(group=_LEARN)] = 0.98
+    """Discount: goals are states a geometric number of steps ahead; 0.99 in Wang et al. (2025)."""
     batch_size: Annotated[int, _int(_LEARN)] = 256
     """Transitions in a gradient step."""
     actor_lr: Annotated[float, Parameter(group=_LEARN)] = 3e-4

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rl_depth.checks import InputError
+from rl_depth.runs import InputError
 
 from . import evidence as gathering
 from . import files, inventory, page, words

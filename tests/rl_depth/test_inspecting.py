@@ -208,5 +208,5 @@ def test_a_run_without_a_checkpoint_is_refused(capsys, tmp_path):
         pass
     with pytest.raises(SystemExit) as stopped:
         command_line.main(["inspect", str(tmp_path / "bare"), "--out", str(tmp_path / "out")])
-    assert stopped.value.code == 1 and "no usable checkpoint" in capsys.readouterr().err
+    assert stopped.value.code == 2 and "no usable checkpoint" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
