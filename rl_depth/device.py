@@ -61,7 +61,7 @@ def learning_options() -> dict[str, Any]:
 
 
 def physics_options(env: GoalEnv) -> dict[str, Any]:
-    """The same for programs that step an environment.
+    """The same for programs that reset or step an environment.
 
     MJX on a CPU: fewer of LLVM's passes. XLA computes each link of a chain of bodies anew for every later one, and
     what more passes make of that runs several times slower; the other backends gain from them.

@@ -133,6 +133,7 @@ def _program(policy: Policy, env: GoalEnv, protocol: Protocol) -> Any:
 def _stratified_keys(env: GoalEnv, episodes: int, key: jax.Array) -> jax.Array:
     """Reset keys of ``episodes`` episodes for each goal difficulty that the split has."""
     pool = jax.random.split(key, episodes * _DRAWS_PER_EPISODE)
-    distance = np.asarray(jax.jit(jax.vmap(lambda k: env.reset(k).info["goal_distance"]))(pool))
+    measure = jax.jit(jax.vmap(lambda k: env.reset(k).info["goal_distance"]), compiler_options=physics_options(env))
+    distance = np.asarray(measure(pool))
     chosen = [np.flatnonzero(group)[:episodes] for group in metrics.groups(distance)]
     return pool[np.concatenate(chosen)]

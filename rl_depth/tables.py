@@ -83,7 +83,9 @@ def _rate(name: str, backend: str, copies: int = _COPIES, steps: int = 20) -> fl
     import jax.numpy as jnp
 
     env = envs.make(name, backend=backend)
-    state = jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(0), copies))
+    options = physics_options(env)
+    reset = jax.jit(jax.vmap(env.reset), compiler_options=options)
+    state = reset(jax.random.split(jax.random.key(0), copies))
 
     def run(state: Any, key: jax.Array) -> Any:
         def step(state: Any, key: jax.Array) -> tuple[Any, None]:
@@ -92,7 +94,7 @@ def _rate(name: str, backend: str, copies: int = _COPIES, steps: int = 20) -> fl
 
         return jax.lax.scan(step, state, jax.random.split(key, steps))[0]
 
-    program = jax.jit(run, compiler_options=physics_options(env))
+    program = jax.jit(run, compiler_options=options)
     state = jax.block_until_ready(program(state, jax.random.key(1)))
     began = time.perf_counter()
     state = jax.block_until_ready(program(state, jax.random.key(2)))
