@@ -43,6 +43,6 @@ def compiled() -> Callable[..., Compiled]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of one environment run in one process, which then compiles it once."""
     for item in items:
-        name = getattr(item, "callspec", None) and item.callspec.params.get("name")
-        if isinstance(name, str):
-            item.add_marker(pytest.mark.xdist_group(name.split(":")[0]))
+        options = item.callspec.params if hasattr(item, "callspec") else {}
+        if "compiled" in item.fixturenames and "name" in options:
+            item.add_marker(pytest.mark.xdist_group(options["name"].split(":")[0]))
