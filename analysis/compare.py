@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from rl_depth.config import ConfigError
-from rl_depth.runs import InputError
+from rl_depth.runs import written_to
 
 from . import mirage
 from .aggregate import Contrast, contrast
 from .groups import Gathered, Group, collect, gather, group_runs
 from .matched import Match, matched
 from .rows import missing, profile, summary
-from .series import DEFAULT_METRICS, arrange
+from .series import DEFAULT_METRICS, arrange, tables_among
 from .tabled import TableComparison, compare_tables
 
 __all__ = ["Comparison", "Gathered", "Group", "collect", "compare", "compare_inputs", "gather", "group_runs", "write"]
@@ -108,9 +108,7 @@ def compare_inputs(inputs: Sequence[Path], metric: str | None = None) -> Compari
       RunError: nothing there that can be used, or both kinds at once.
       ConfigError: nothing has such a metric; names those there are.
     """
-    tables = [path for path in inputs if path.is_file()]
-    if tables and len(tables) < len(inputs):
-        raise InputError("give run folders or tables, not both at once")
+    tables = tables_among(inputs)
     return compare_tables(tables, metric) if tables else compare(inputs, metric or DEFAULT_METRICS[0])
 
 
@@ -147,8 +145,7 @@ def write(comparison: Comparison | TableComparison, out: Path) -> list[Path]:
     from . import plots
 
     files = [out / name for name in ("profile.png", "compare.csv", "compare.json")]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with written_to(out):
         for name in ("compare.png", "matched.png"):
             (out / name).unlink(missing_ok=True)  # an earlier comparison's
         if isinstance(comparison, Comparison):
@@ -161,8 +158,6 @@ def write(comparison: Comparison | TableComparison, out: Path) -> list[Path]:
             plots.matched(comparison.matches, files[-1])
         _write_table(comparison, out / "compare.csv")
         (out / "compare.json").write_text(json.dumps(comparison.rows, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror})") from None
     return files
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from rl_depth.config import Config, ConfigError
-from rl_depth.runs import InputError
+from rl_depth.runs import InputError, written_to
 
 from . import plots
 from .aggregate import Estimate, iqm_interval
@@ -268,9 +268,6 @@ def _text(value: Value) -> str:
 
 def write(found: Grid, out: Path) -> list[Path]:
     """Write ``grid.png`` into a folder; returns the files."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with written_to(out):
         draw(found, out / "grid.png")
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror})") from None
     return [out / "grid.png"]

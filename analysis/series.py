@@ -60,9 +60,7 @@ def read(inputs: Sequence[Path], metrics: Sequence[str] = ()) -> Loaded:
       RunError: an input holds nothing that can be used, or mixes the two kinds.
       ConfigError: nothing has such a metric; names those there are.
     """
-    tables = [path for path in inputs if path.is_file()]
-    if tables and len(tables) < len(inputs):
-        raise InputError("give run folders or tables, not both at once")
+    tables = tables_among(inputs)
     if not tables:
         return from_groups(grouping.gather(inputs), metrics)
     notes: list[str] = []
@@ -72,6 +70,18 @@ def read(inputs: Sequence[Path], metrics: Sequence[str] = ()) -> Loaded:
         raise InputError(str(error)) from None
     _check(metrics, {one.metric for one in found})
     return Loaded([one for one in found if not metrics or one.metric in metrics], (), tuple(notes))
+
+
+def tables_among(inputs: Sequence[Path]) -> list[Path]:
+    """The inputs if they are tables, none if they are run folders.
+
+    Raises:
+      InputError: they are both.
+    """
+    tables = [path for path in inputs if path.is_file()]
+    if tables and len(tables) < len(inputs):
+        raise InputError("give run folders or tables, not both at once")
+    return tables
 
 
 def from_runs(paths: Sequence[Path], metrics: Sequence[str] = ()) -> list[Series]:

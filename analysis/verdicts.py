@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_depth.config import ConfigError
-from rl_depth.runs import InputError
+from rl_depth.runs import InputError, written_to
 
 from . import difficulty, mirage, series, table
 from .difficulty import DifficultyMap
@@ -140,20 +140,18 @@ def write(verdicts: Verdicts, out: Path) -> list[Path]:
 
     files = [out / "thresholds.png"]
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name in ("difficulty.png", "locations.png"):
-            (out / name).unlink(missing_ok=True)  # an earlier call's
-        plots.thresholds(verdicts.series, verdicts.findings, files[0])
-        if verdicts.maps:
-            files.append(out / "difficulty.png")
-            plots.difficulty(verdicts.maps, files[-1])
-        if any(one.found.ratio is not None for one in verdicts.agreements):
-            files.append(out / "locations.png")
-            plots.locations(verdicts.agreements, files[-1])
-        files.append(out / "thresholds.csv")
-        table.write(verdicts.series, files[-1])
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror})") from None
+        with written_to(out):
+            for name in ("difficulty.png", "locations.png"):
+                (out / name).unlink(missing_ok=True)  # an earlier call's
+            plots.thresholds(verdicts.series, verdicts.findings, files[0])
+            if verdicts.maps:
+                files.append(out / "difficulty.png")
+                plots.difficulty(verdicts.maps, files[-1])
+            if any(one.found.ratio is not None for one in verdicts.agreements):
+                files.append(out / "locations.png")
+                plots.locations(verdicts.agreements, files[-1])
+            files.append(out / "thresholds.csv")
+            table.write(verdicts.series, files[-1])
     except ValueError as error:
         raise InputError(str(error)) from None
     return files

@@ -22,7 +22,7 @@ class ConfigError(ValueError):
 
 
 class RunError(RuntimeError):
-    """A run cannot go on, or its folder cannot be used; the message is one line."""
+    """A run cannot go on; the message is one line."""
 
 
 class InputError(RunError):

@@ -31,13 +31,14 @@ def main(kind: str, block: str, depth: int, width: int, batch_size: int) -> dict
     load = workload.make(block, depth, width, batch_size)
     if kind == "ours":
         state = jax.jit(load.agent.create)(jax.random.key(0))
+        update, options = load.agent.update, device.learning_options()
     else:
-        state = Reference(load.config, workload.ACTION).init(jax.random.key(0), workload.STATE, workload.GOAL)
+        reference = Reference(load.config, workload.ACTION)
+        state = reference.init(jax.random.key(0), workload.STATE, workload.GOAL)
+        update, options = reference.update, {}
     jax.block_until_ready(state)
     seconds["init"] = mark()
-    update = load.agent.update if kind == "ours" else Reference(load.config, workload.ACTION).update
     arguments = (state, load.batch, load.hyper, jax.random.key(1))
-    options = device.learning_options() if kind == "ours" else {}
     program = jax.jit(update, donate_argnums=0, compiler_options=options).lower(*arguments).compile()
     seconds["compile"] = mark()
     jax.block_until_ready(program(*arguments))

@@ -214,6 +214,20 @@ def hold(path: Path, config: Config, resume: bool) -> Iterator[Run]:
         yield Run(path)
 
 
+@contextlib.contextmanager
+def written_to(out: Path) -> Iterator[None]:
+    """Makes the folder that the block writes its results to.
+
+    Raises:
+      InputError: it, or a file in it, cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror})") from None
+
+
 def _check_same(path: Path, old: Config, new: Config, resume: bool) -> None:
     differ = [name for name in Config.__dataclass_fields__ if getattr(old, name) != getattr(new, name)]
     if differ:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rl_depth.runs import InputError
+from rl_depth.runs import written_to
 
 from . import evidence as gathering
 from . import files, inventory, page, words
@@ -52,15 +52,11 @@ def write(paths: Sequence[Path], out: Path, metrics: Sequence[str] = (), seed: i
       ConfigError: no run has such a metric.
     """
     found = gathering.read(paths, metrics, seed)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".report-", dir=out) as folder:
-            made = Path(folder)
-            names = files.write(found, made)
-            (made / _PAGE).write_text(page.render(found, names), encoding="utf-8")
-            _take(made, out, names)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror})") from None
+    with written_to(out), tempfile.TemporaryDirectory(prefix=".report-", dir=out) as folder:
+        made = Path(folder)
+        names = files.write(found, made)
+        (made / _PAGE).write_text(page.render(found, names), encoding="utf-8")
+        _take(made, out, names)
     summary = files.summary(found)
     sentences = tuple(f"{one.env}: {one.text}" for one in words.findings(found))
     return Report(out / _PAGE, tuple(out / name for name in names), summary, sentences)

@@ -48,7 +48,7 @@ def inspect(
     from analysis import compare, inspection
 
     from .. import inspecting, tables
-    from ..checks import InputError
+    from ..runs import written_to
 
     chosen = compare.collect(runs)
     if depths and not any(inspecting.is_looped(run.config()) for run in chosen):
@@ -63,12 +63,9 @@ def inspect(
         raise ConfigError(f"--goal {goal[0]:g} {goal[1]:g}: no run is in a maze; drop it")
     found.sort(key=lambda one: (one.config.env, one.config.block, one.shown_depth, one.label))
     names = [*(["energy_maps"] if mapped else []), "norms", "ranks"]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with written_to(out):
         for name in names:
             getattr(inspection, name)(found, out / f"{name}.png")
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror})") from None
     content = [one.to_json() for one in found]
     write_json(out / "inspect.json", content)
     if json is not None:
