@@ -136,7 +136,8 @@ def run(
       progress: called with cases done and cases in all.
 
     Raises:
-      ValueError: the counts are too small, or the folder cannot be written.
+      ValueError: the counts are too small.
+      InputError: the folder cannot be written.
     """
     if simulations < 1 or seeds < 1:
         raise ValueError(f"{simulations} simulations, {seeds} seeds: both must be at least 1")

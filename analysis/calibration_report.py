@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from rl_depth.runs import written_to
+
 Row = dict[str, Any]
 
 _STEM = "threshold-calibration"
@@ -54,17 +56,14 @@ def write(rows: Sequence[Row], out: Path) -> list[Path]:
     """Write rows as JSON, as tables in Markdown, and as a figure; returns the files.
 
     Raises:
-      ValueError: the folder cannot be written.
+      InputError: the folder cannot be written.
     """
     files = [out / f"{_STEM}.json", out / f"{_STEM}-tables.md", out / f"{_STEM}.png"]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with written_to(out):
         lines = ",\n".join(json.dumps(row) for row in rows)
         files[0].write_text(f"[\n{lines}\n]\n", encoding="utf-8")
         files[1].write_text(markdown(rows), encoding="utf-8")
         figure(rows, files[2])
-    except OSError as error:
-        raise ValueError(f"{out}: cannot be written ({error.strerror})") from None
     return files
 
 

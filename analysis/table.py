@@ -101,15 +101,12 @@ def write(series: Iterable[Series], path: Path | str) -> None:
     """Write series as a CSV file that ``read`` reads back unchanged.
 
     Raises:
-      ValueError: the file cannot be written.
+      OSError: the file cannot be written.
     """
-    try:
-        with Path(path).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows(to_rows(series))
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be written ({error.strerror})") from None
+    with Path(path).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(to_rows(series))
 
 
 def to_rows(series: Iterable[Series]) -> Iterator[Row]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_depth.config import ConfigError
-from rl_depth.runs import InputError, written_to
+from rl_depth.runs import written_to
 
 from . import difficulty, mirage, series, table
 from .difficulty import DifficultyMap
@@ -134,24 +134,21 @@ def write(verdicts: Verdicts, out: Path) -> list[Path]:
     thresholds to compare.
 
     Raises:
-      RunError: the folder cannot be written.
+      InputError: the folder cannot be written.
     """
     from . import plots
 
     files = [out / "thresholds.png"]
-    try:
-        with written_to(out):
-            for name in ("difficulty.png", "locations.png"):
-                (out / name).unlink(missing_ok=True)  # an earlier call's
-            plots.thresholds(verdicts.series, verdicts.findings, files[0])
-            if verdicts.maps:
-                files.append(out / "difficulty.png")
-                plots.difficulty(verdicts.maps, files[-1])
-            if any(one.found.ratio is not None for one in verdicts.agreements):
-                files.append(out / "locations.png")
-                plots.locations(verdicts.agreements, files[-1])
-            files.append(out / "thresholds.csv")
-            table.write(verdicts.series, files[-1])
-    except ValueError as error:
-        raise InputError(str(error)) from None
+    with written_to(out):
+        for name in ("difficulty.png", "locations.png"):
+            (out / name).unlink(missing_ok=True)  # an earlier call's
+        plots.thresholds(verdicts.series, verdicts.findings, files[0])
+        if verdicts.maps:
+            files.append(out / "difficulty.png")
+            plots.difficulty(verdicts.maps, files[-1])
+        if any(one.found.ratio is not None for one in verdicts.agreements):
+            files.append(out / "locations.png")
+            plots.locations(verdicts.agreements, files[-1])
+        files.append(out / "thresholds.csv")
+        table.write(verdicts.series, files[-1])
     return files

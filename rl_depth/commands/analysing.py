@@ -113,18 +113,15 @@ def calibrate(
 
     from analysis import calibration
 
-    from ..checks import InputError
+    from ..runs import written_to
 
-    try:
-        with Progress() as bar:
-            task = bar.add_task("cases", total=None)
+    with written_to(out), Progress() as bar:  # a folder that cannot be made is told of before the work
+        task = bar.add_task("cases", total=None)
 
-            def show(done: int, total: int) -> None:
-                bar.update(task, completed=done, total=total)
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
 
-            calibration.run(simulations, seeds, seed, out, progress=show)
-    except ValueError as error:
-        raise InputError(str(error)) from None
+        calibration.run(simulations, seeds, seed, out, progress=show)
     print(f"written: {out}")
 
 

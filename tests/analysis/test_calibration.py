@@ -5,6 +5,7 @@ import pytest
 
 from analysis import calibration, calibration_report, truths
 from analysis.calibration import Case, measure
+from rl_depth.runs import InputError
 
 U = np.arange(9.0)
 
@@ -85,7 +86,7 @@ def test_run_writes_json_tables_and_a_figure(tmp_path, monkeypatch):
     assert "| step 0.4 | gaussian |" in text
     assert "## Power against seeds" in text
     assert (tmp_path / "new" / "threshold-calibration.png").stat().st_size > 10000
-    with pytest.raises(ValueError, match="cannot be written"):
+    with pytest.raises(InputError, match="cannot be written"):
         calibration.run(1, out=tmp_path / "new" / "threshold-calibration.json")
     with pytest.raises(ValueError, match="at least 1"):
         calibration.run(0)
