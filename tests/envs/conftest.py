@@ -40,6 +40,7 @@ def compiled() -> Callable[..., Compiled]:
     return _compile
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of one environment run in one process, which then compiles it once."""
     for item in items:

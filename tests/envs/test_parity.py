@@ -24,7 +24,7 @@ LATE = ("pusher_easy", "pusher_hard")
 # the peer starts with one finger closed, and its goal lags a step behind the cube that it follows
 GRASP, GRASP_TOLERANCE = "arm_grasp", 0.05
 
-# all but one of those that take minutes to compile
+# all but one of those that take half a minute to compile
 SLOW = ("arm_grasp", "arm_push_hard", "arm_binpick_easy", "arm_binpick_hard")
 
 
@@ -35,7 +35,7 @@ def test_same_key_and_actions_give_the_peers_trajectory(name, compiled):
     stored = len(golden["obs"])
     if not golden["done"].any():
         golden["actions"] = golden["actions"][: stored - 1]
-    state = program.reset(jax.random.split(jax.random.PRNGKey(7), 2))
+    state = program.reset(jax.random.split(jax.random.key(7), 2))
     obs, done, success = [state.obs], [], []
     for action in golden["actions"]:
         state = program.step(state, action)

@@ -80,8 +80,10 @@ def test_gradients_equal_the_textbook_ones_to_float32_rounding():
 def test_random_goals_reach_the_actor_alone():
     config, agent, batch = setup(random_goals=0.0)
     _, mixed, _ = setup(random_goals=0.5)
-    state = agent.create(jax.random.key(0))
-    (plain, _), (other, _) = (a.update(state, batch, Hyper.of(config), jax.random.key(2)) for a in (agent, mixed))
+    state = jax.jit(agent.create)(jax.random.key(0))
+    (plain, _), (other, _) = (
+        jax.jit(one.update)(state, batch, Hyper.of(config), jax.random.key(2)) for one in (agent, mixed)
+    )
     assert all(map(np.array_equal, *map(jax.tree.leaves, (plain.params["phi"], other.params["phi"]))))
     assert not np.allclose(plain.params["actor"]["head"]["kernel"], other.params["actor"]["head"]["kernel"])
 
