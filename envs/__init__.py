@@ -113,8 +113,9 @@ def make(name: str, *, split: str | None = None, backend: str | None = None, **o
     import_brax()
     try:
         cls = getattr(importlib.import_module(module), cls_name)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"environment {name!r} cannot be imported: {error}") from error
+    except Exception as error:  # whatever a module of the user's raises
+        kind = "" if isinstance(error, (ImportError, AttributeError)) else f"{type(error).__name__}: "
+        raise ValueError(f"environment {name!r} cannot be imported: {kind}{error}") from error
     _check_contract(name, cls, _CLASS_CONTRACT)
     known = list(inspect.signature(cls).parameters)
     if not {"split", "backend"} <= set(known):
@@ -124,6 +125,8 @@ def make(name: str, *, split: str | None = None, backend: str | None = None, **o
             raise ValueError(f"unknown option {option!r} of environment {name!r}; known: {', '.join(known)}")
     env = cls(split=split or cls.splits[0], backend=backend, **{**defaults, **options})
     _check_contract(name, env, _CONTRACT)
+    if name not in _REGISTRY:
+        _check_states(name, env)
     return env
 
 
@@ -133,3 +136,23 @@ def _check_contract(name: str, thing: Any, attributes: tuple[str, ...]) -> None:
     missing = [attribute for attribute in needed if not hasattr(thing, attribute) or attribute in abstract]
     if missing:
         raise ValueError(f"environment {name!r} lacks {', '.join(missing)}; see envs.base.GoalEnv")
+
+
+def _check_states(name: str, env: GoalEnv) -> None:
+    """Shapes and names in the states that an environment gives, without computing any."""
+    import jax
+
+    def check(program: str, state: Any) -> None:
+        lacking = [part for part in ("obs", "reward", "done", "metrics", "info") if not hasattr(state, part)]
+        if lacking:
+            raise ValueError(f"environment {name!r}: what {program} gives lacks {', '.join(lacking)}")
+        if state.obs.shape != (env.observation_size,):
+            shapes = f"{list(state.obs.shape)}, not [{env.observation_size}] (state and goal)"
+            raise ValueError(f"environment {name!r}: obs of {program} has shape {shapes}")
+        for part, key in (("metrics", "success"), ("metrics", "dist"), ("info", "goal_distance")):
+            if key not in getattr(state, part):
+                raise ValueError(f"environment {name!r}: {part} of {program} lacks {key!r}")
+
+    first = jax.eval_shape(env.reset, jax.random.key(0))
+    check("reset", first)
+    check("step", jax.eval_shape(env.step, first, jax.ShapeDtypeStruct((env.action_size,), first.obs.dtype)))

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 
 from cyclopts import App, CycloptsError
 
-from . import __version__
-from .checks import InputError, RunError
-from .commands import analysing, benching, evaluating, inspecting, showing, sweeping, training
-from .config import ConfigError, explain, find_preset, preset_source
+
+def _fail(message: str, code: int) -> None:
+    print(f"rl-depth: error: {message}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def _check_neighbours() -> None:
+    """Packages of this project that Python finds elsewhere are others of the same name."""
+    here = Path(__file__).resolve().parent.parent
+    for name in ("envs", "analysis"):
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.origin is not None and here not in Path(spec.origin).resolve().parents:
+            _fail(f"{spec.origin}: hides the package {name!r} of rl_depth; rename it or take it off PYTHONPATH", 2)
+
+
+_check_neighbours()
+
+from . import __version__  # noqa: E402 - these import the neighbours
+from .checks import InputError, RunError  # noqa: E402
+from .commands import analysing, benching, evaluating, inspecting, showing, sweeping, training  # noqa: E402
+from .config import ConfigError, explain, find_preset, preset_source  # noqa: E402
 
 app = App(
     name="rl-depth",
@@ -40,6 +58,10 @@ def _value_of(flag: str, arguments: list[str]) -> str | None:
     return None
 
 
+# Flags of `train` that say nothing of what is trained.
+_NO_CONFIG = ("--resume", "--out", "--quiet", "--tensorboard", "--wandb", "--devices", "--distributed")
+
+
 def _source(arguments: list[str]) -> Path | None:
     """The TOML file that ``train`` takes unset options from: a preset, or the run that is resumed."""
     preset, out = _value_of("--preset", arguments), _value_of("--out", arguments)
@@ -48,8 +70,11 @@ def _source(arguments: list[str]) -> Path | None:
         if preset is not None:
             raise ConfigError(f"--preset {preset}: a run that is resumed keeps its configuration; drop one of the two")
         return resumed
-    if "--resume" in arguments and out is None:
-        raise ConfigError("--resume: say which run with --out DIR")
+    if "--resume" in arguments:
+        if out is None:
+            raise ConfigError("--resume: say which run with --out DIR")
+        if not any(given.startswith("--") and given.partition("=")[0] not in _NO_CONFIG for given in arguments):
+            raise ConfigError(f"--out {out}: holds no run to go on with; options of one, such as --env, would start it")
     return find_preset(preset) if preset is not None else None
 
 
@@ -72,8 +97,3 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stderr.close()
     except RunError as error:
         _fail(str(error), 2 if isinstance(error, InputError) else 1)
-
-
-def _fail(message: str, code: int) -> None:
-    print(f"rl-depth: error: {message}", file=sys.stderr)
-    raise SystemExit(code)

@@ -42,6 +42,17 @@ class Findings:
     latents: dict[str, np.ndarray]
 
 
+def those_that_reach(found: Sequence[runs.Run], depths: Sequence[int]) -> tuple[list[runs.Run], list[runs.Run]]:
+    """Runs whose actors can act with all depths, and those whose stacked actors are shallower; the first if any can."""
+
+    def reaches(run: runs.Run) -> bool:
+        trunk = run.config().trunk("actor")
+        return trunk.block == "looped" or trunk.depth >= max(depths)
+
+    chosen = [run for run in found if reaches(run)] or list(found)
+    return chosen, [run for run in found if run not in chosen]
+
+
 def measure(found: Sequence[runs.Run], protocol: evaluation.Protocol, metrics: Sequence[str]) -> list[Findings]:
     """Evaluate and probe runs at every test depth.
 
@@ -51,8 +62,8 @@ def measure(found: Sequence[runs.Run], protocol: evaluation.Protocol, metrics: S
       metrics: capabilities to keep.
 
     Raises:
-      ConfigError: a depth that the agents cannot act with, no such split, or seeds that are no replicates.
-      RunError: no usable checkpoint, or no such metric.
+      ConfigError: a depth that the agents cannot act with, no such split or metric, or seeds that are no replicates.
+      RunError: no usable checkpoint.
     """
     names = labels([run.config() for run in found])
     names = [f"{one} ({run.name})" if names.count(one) > 1 else one for one, run in zip(names, found, strict=True)]
@@ -67,7 +78,7 @@ def _measure(run: runs.Run, label: str, protocol: evaluation.Protocol, metrics: 
     for metric in metrics:
         if not isinstance(rows[0].get(metric), float):
             known = ", ".join(sorted(name for name, value in rows[0].items() if isinstance(value, float)))
-            raise runs.RunError(f"--metrics {metric}: there are {known}")
+            raise ConfigError(f"--metrics {metric}: there are {known}")
     shape = (config.seeds, len(depths))
     probes = probing.probe(run, depths, seed=protocol.seed)
     return Findings(

@@ -31,7 +31,7 @@ import numpy as np
 import tomli_w
 
 from .checks import ConfigError, InputError, RunError, option_name
-from .config import Config, load
+from .config import Config, load, read_toml
 
 _CONFIG, _META, _STATUS, _LOCK = "config.toml", "meta.json", "status.json", ".lock"
 _LOGS = ("metrics.jsonl", "timing.jsonl")
@@ -67,8 +67,19 @@ class Run:
         return self.path / "evaluations" / f"{name}.json"
 
     def config(self) -> Config:
-        """The run's configuration."""
-        return load(self.path / _CONFIG)
+        """The run's configuration.
+
+        Raises:
+          ConfigError: the file cannot be read, is not a whole configuration, or holds what is not allowed.
+        """
+        file = self.path / _CONFIG
+        missing = [name for name in Config().to_dict() if name not in read_toml(file)]
+        if missing:
+            raise ConfigError(f"{file}: lacks {', '.join(missing[:5])}{', ...' if missing[5:] else ''}")
+        try:
+            return load(file)
+        except ConfigError as error:
+            raise ConfigError(str(error) if str(file) in str(error) else f"{file}: {error}") from None
 
     def meta(self) -> dict[str, Any]:
         """Contents of ``meta.json``."""
@@ -194,6 +205,8 @@ def hold(path: Path, config: Config, resume: bool) -> Iterator[Run]:
       ConfigError: the folder holds another configuration, or a run and ``resume`` is False.
       RunError: another process writes it, or it cannot be written.
     """
+    if path.exists() and not path.is_dir():
+        raise ConfigError(f"--out {path}: is a file, not a folder")
     new = not (path / _CONFIG).exists()
     if new and path.exists() and any(entry.name != _LOCK for entry in path.iterdir()):
         raise ConfigError(f"--out {path}: not empty and not a run folder")

@@ -108,6 +108,8 @@ class _Session:
         """Train to the end."""
         config = self.config
         epoch, state, notes = self._start()
+        if epoch >= config.epochs:
+            notes.append("nothing is left to do: the run has had all its environment steps")
         reporter = Reporter(config.epochs * config.epoch_env_steps, epoch * config.epoch_env_steps, quiet=self.quiet)
         with reporter as self.reporter, _stop_requests() as stop:
             for note in notes:
@@ -317,4 +319,6 @@ def _failures_noted(run: runs.Run) -> Iterator[None]:
         reason = str(error) if isinstance(error, runs.RunError) else f"{run.path}: {error.strerror or error}"
         with suppress(OSError, runs.RunError):  # the disk that failed the run may fail this too
             run.write_status({**run.status(), "state": "failed", "reason": reason})
+        if isinstance(error, runs.RunError):
+            raise
         raise runs.RunError(reason) from None

@@ -111,7 +111,7 @@ def calibrate(
     at_least("seeds", seeds, 1)
     from rich.progress import Progress
 
-    from analysis import calibration
+    from analysis import calibration, calibration_report
 
     from ..runs import written_to
 
@@ -121,7 +121,10 @@ def calibrate(
         def show(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        calibration.run(simulations, seeds, seed, out, progress=show)
+        rows = calibration.run(simulations, seeds, seed, out, progress=show)
+    for part in calibration_report.summary(rows):
+        false, found = (f"{100 * part[name]:.1f}%" for name in ("false", "found"))
+        print(f"{part['part']}: {false} false jumps; {found} of steps of 0.4 and more found")
     print(f"written: {out}")
 
 

@@ -49,7 +49,7 @@ def cost(*, config: Config = Config(), json: Path | None = None) -> None:  # noq
         ("memory", "activations of a gradient step", _mib(memory.activations)),
         ("memory", "replay", _mib(memory.replay)),
         ("rate", "matrix products of this width and batch here", f"{rate / 1e9:,.0f} GFLOP/s"),
-        ("time", "a gradient step at that rate, which is its least", f"{1e3 * found.flops_per_update / rate:,.2f} ms"),
+        ("time", "a gradient step's matrix products at that rate", f"{1e3 * found.flops_per_update / rate:,.2f} ms"),
     ]
     for line in lines:
         table.add_row(*line)
@@ -78,7 +78,7 @@ def bench(
     Parameters
     ----------
     quick
-        Few repetitions, and start-up and memory up to depth 64 only.
+        Few repetitions, and start-up and memory up to depth 64 only: some minutes.
     depths
         Depths of the gradient step, in dense layers.
     width

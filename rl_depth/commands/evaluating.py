@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from ..checks import ConfigError
 from ..config import Whole, Wholes
 from ..specs import HALT_FORMS, Halt
-from .common import RunFolders, Switch, at_least, start, write_json
+from .common import RunFolders, Switch, at_least, show_notes, start, write_json
 
 
 def evaluate(
@@ -45,7 +45,7 @@ def evaluate(
     seed
         Seed of the episodes.
     json
-        Write the result to this file too [default: evaluations/ in the run folder].
+        Write the result to this file [default: one in evaluations/ in the run folder].
     """
     at_least("episodes", episodes, 1)
     if halt is not None and depths:
@@ -109,7 +109,9 @@ def extrapolate(
 
     names = list(dict.fromkeys(metrics or ["success_any", "time_at_goal", "dist_final"]))
     protocol = evaluation.Protocol(split, episodes, depths=tuple(sorted(set(depths))), seed=seed)
-    found = extrapolating.measure(compare.collect(runs), protocol, names)
+    chosen, shallow = extrapolating.those_that_reach(compare.collect(runs), protocol.depths)
+    show_notes([f"{run.path}: left out, for its actor is stacked and too shallow" for run in shallow])
+    found = extrapolating.measure(chosen, protocol, names)
     verdicts = [judging.judge(one, seed) for one in found]
     tables.show_extrapolation(found, verdicts)
     content = {

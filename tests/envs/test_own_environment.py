@@ -100,15 +100,31 @@ def test_the_trainer_collects_from_it(cart):
             HEAD + METHODS + DRAWING + "    def __init__(self, split, backend): ...",
             "lacks split, state_size, goal_indices, goal_radius, observation_size; see",
         ),
-        (HEAD + METHODS + DRAWING + SIZES + "    def __init__(self, split='train', backend=None): ...", None),
+        (
+            HEAD + METHODS + DRAWING + SIZES + "    def __init__(self, split='train', backend=None): ...",
+            "what reset gives lacks obs, reward, done, metrics, info",
+        ),
         ("Cart = 3", "lacks splits, backends, view"),
         ("import no_such_library", "cannot be imported: No module named 'no_such_library'"),
+        ("1 / 0", "cannot be imported: ZeroDivisionError: division by zero"),
     ],
 )
 def test_a_class_that_does_not_fit_is_told_why(code, problem, outside):
     name = outside(code) + ":Cart"
-    if problem is None:
-        assert envs.make(name).goal_radius == 1
-    else:
-        with pytest.raises(ValueError, match=re.escape(problem)):
-            envs.make(name)
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        envs.make(name)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('"dist": dist}, info', '"distance": dist}, info', "metrics of reset lacks 'dist'"),
+        ('info={"goal_distance": dist}', "info={}", "info of reset lacks 'goal_distance'"),
+        ("jnp.concatenate([inner.obs, goal])", "inner.obs", "obs of reset has shape [4], not [5]"),
+    ],
+)
+def test_states_that_do_not_fit_are_told_why(old, new, problem, outside):
+    code = re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[1]
+    assert old in code
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        envs.make(outside(code.replace(old, new)) + ":CartReach")

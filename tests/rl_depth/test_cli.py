@@ -104,6 +104,9 @@ def test_extrapolating_tests_looped_runs_beyond_their_depth(cli):
         assert (cli.folder / "found" / name).stat().st_size > 10_000
     cli("train", "--out", "stack", "--quiet", *cli.flags(**cli.tiny))
     assert "stacked and has 4 layers" in cli.refuse("extrapolate", "stack", "--depths", "4,8")
+    text = cli("extrapolate", ".", "--depths", "4,8", "--episodes", "2", "--out", "both")
+    assert "stack: left out" in text
+    assert len(json.loads((cli.folder / "both" / "extrapolation.json").read_text())["runs"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -117,6 +120,7 @@ def test_extrapolating_tests_looped_runs_beyond_their_depth(cli):
         (["train", "--preset", "absent"], ["absent"]),
         (["train", "--preset", "absent.toml"], ["absent.toml"]),
         (["train", "--resume"], ["--resume", "--out"]),
+        (["train", "--resume", "--out", "nowhere", "--quiet"], ["--out nowhere", "no run"]),
         (["train", "--backend", "mjx"], ["mjx", "planar"]),
         (["evaluate"], ["RUN"]),
         (["render"], ["run folders"]),
@@ -140,6 +144,22 @@ def test_environments_are_listed_and_stepped(cli):
     name, backend, rate = text.splitlines()[-1].split()
     assert (name, backend) == ("point_maze", "planar") and float(rate.replace(",", "")) > 100
     assert "nearest: point_maze" in cli.refuse("envs", "point_mase")
+
+
+def test_out_may_not_be_a_file(cli):
+    (cli.folder / "notes").write_text("keep")
+    assert "--out notes: is a file" in cli.refuse("train", "--out", "notes", *cli.flags(**cli.tiny))
+    assert (cli.folder / "notes").read_text() == "keep"
+
+
+def test_a_package_that_hides_one_of_ours_is_named(tmp_path):
+    (tmp_path / "envs").mkdir()
+    (tmp_path / "envs" / "__init__.py").write_text("")
+    command = [sys.executable, "-c", "from rl_depth.cli import main; main(['envs'])"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert f"{tmp_path / 'envs' / '__init__.py'}: hides the package 'envs'" in done.stderr
 
 
 def test_a_missing_run_is_a_failure(cli):

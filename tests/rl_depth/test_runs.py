@@ -126,6 +126,15 @@ def test_an_existing_run_is_not_overwritten(tmp_path):
         assert run.config() == Config()
 
 
+def test_a_configuration_that_lost_lines_is_not_filled_up_with_defaults(tmp_path):
+    path = tmp_path / "run"
+    with runs.hold(path, Config(), resume=False):
+        pass
+    (path / "config.toml").write_text('env = "point_maze"\n')
+    with pytest.raises(ConfigError, match=r"config\.toml: lacks env_steps, seed"):
+        runs.open_run(path).config()
+
+
 def test_a_folder_of_other_things_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("chapter one")
     with pytest.raises(ConfigError, match="not a run folder"), runs.hold(tmp_path, Config(), resume=False):
