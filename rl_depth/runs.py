@@ -73,13 +73,14 @@ class Run:
           ConfigError: the file cannot be read, is not a whole configuration, or holds what is not allowed.
         """
         file = self.path / _CONFIG
+        try:
+            config = load(file)
+        except ConfigError as error:
+            raise ConfigError(str(error) if str(file) in str(error) else f"{file}: {error}") from None
         missing = [name for name in Config().to_dict() if name not in read_toml(file)]
         if missing:
             raise ConfigError(f"{file}: lacks {', '.join(missing[:5])}{', ...' if missing[5:] else ''}")
-        try:
-            return load(file)
-        except ConfigError as error:
-            raise ConfigError(str(error) if str(file) in str(error) else f"{file}: {error}") from None
+        return config
 
     def meta(self) -> dict[str, Any]:
         """Contents of ``meta.json``."""
