@@ -67,6 +67,15 @@ def write(rows: Sequence[Row], out: Path) -> list[Path]:
     return files
 
 
+def sentences(rows: Sequence[Row]) -> list[str]:
+    """The pooled rates of each part in words."""
+    return [
+        f"{row['part']}: {_percent(row['false'])} false jumps; "
+        f"{_percent(row['found'])} of steps of {_PROMISED} and more found"
+        for row in summary(rows)
+    ]
+
+
 def markdown(rows: Sequence[Row]) -> str:
     """All tables."""
     lines = ["## Summary", ""]

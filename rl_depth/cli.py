@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import sys
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def _value_of(flag: str, arguments: list[str]) -> str | None:
 
 
 # Flags of `train` that say nothing of what is trained.
-_NO_CONFIG = ("--resume", "--out", "--quiet", "--tensorboard", "--wandb", "--devices", "--distributed")
+_NO_CONFIG = {f"--{name}" for name in inspect.signature(training.train).parameters} - {"--config", "--preset"}
 
 
 def _source(arguments: list[str]) -> Path | None:

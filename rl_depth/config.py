@@ -389,6 +389,8 @@ def load(path: Path, flags: Sequence[str] = ()) -> Config:
         return app(list(flags), exit_on_error=False, print_error=False)
     except CycloptsError as error:
         raise ConfigError(explain(error, path)) from None
+    except ConfigError as error:  # of values that do not go together, which names none of their sources
+        raise ConfigError(str(error) if flags else f"{path}: {error}") from None
 
 
 def preset_source(path: Path) -> Toml:

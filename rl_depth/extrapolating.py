@@ -45,12 +45,11 @@ class Findings:
 def those_that_reach(found: Sequence[runs.Run], depths: Sequence[int]) -> tuple[list[runs.Run], list[runs.Run]]:
     """Runs whose actors can act with all depths, and those whose stacked actors are shallower; the first if any can."""
 
-    def reaches(run: runs.Run) -> bool:
+    chosen, shallow = [], []
+    for run in found:
         trunk = run.config().trunk("actor")
-        return trunk.block == "looped" or trunk.depth >= max(depths)
-
-    chosen = [run for run in found if reaches(run)] or list(found)
-    return chosen, [run for run in found if run not in chosen]
+        (chosen if trunk.block == "looped" or trunk.depth >= max(depths) else shallow).append(run)
+    return (chosen, shallow) if chosen else (shallow, [])
 
 
 def measure(found: Sequence[runs.Run], protocol: evaluation.Protocol, metrics: Sequence[str]) -> list[Findings]:

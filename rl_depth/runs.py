@@ -73,11 +73,8 @@ class Run:
           ConfigError: the file cannot be read, is not a whole configuration, or holds what is not allowed.
         """
         file = self.path / _CONFIG
-        try:
-            config = load(file)
-        except ConfigError as error:
-            raise ConfigError(str(error) if str(file) in str(error) else f"{file}: {error}") from None
-        missing = [name for name in Config().to_dict() if name not in read_toml(file)]
+        config, held = load(file), read_toml(file)
+        missing = [name for name in Config().to_dict() if name not in held]
         if missing:
             raise ConfigError(f"{file}: lacks {', '.join(missing[:5])}{', ...' if missing[5:] else ''}")
         return config

@@ -316,9 +316,7 @@ def _failures_noted(run: runs.Run) -> Iterator[None]:
     try:
         yield
     except (runs.RunError, OSError) as error:
-        reason = str(error) if isinstance(error, runs.RunError) else f"{run.path}: {error.strerror or error}"
+        failure = error if isinstance(error, runs.RunError) else runs.RunError(f"{run.path}: {error.strerror or error}")
         with suppress(OSError, runs.RunError):  # the disk that failed the run may fail this too
-            run.write_status({**run.status(), "state": "failed", "reason": reason})
-        if isinstance(error, runs.RunError):
-            raise
-        raise runs.RunError(reason) from None
+            run.write_status({**run.status(), "state": "failed", "reason": str(failure)})
+        raise failure from None

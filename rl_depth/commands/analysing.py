@@ -122,9 +122,8 @@ def calibrate(
             bar.update(task, completed=done, total=total)
 
         rows = calibration.run(simulations, seeds, seed, out, progress=show)
-    for part in calibration_report.summary(rows):
-        false, found = (f"{100 * part[name]:.1f}%" for name in ("false", "found"))
-        print(f"{part['part']}: {false} false jumps; {found} of steps of 0.4 and more found")
+    for line in calibration_report.sentences(rows):
+        print(line)
     print(f"written: {out}")
 
 

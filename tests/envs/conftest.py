@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 import envs
@@ -24,6 +25,12 @@ class Compiled:
     env: GoalEnv
     reset: Callable[..., Any]
     step: Callable[..., Any]
+
+    def assert_finite(self, state: Any) -> None:
+        """Physics that has gone wrong before stays so, for positions are integrated."""
+        parts = (state.obs, state.metrics, jax.vmap(self.env.qpos)(state))
+        for path, leaf in jax.tree_util.tree_leaves_with_path(parts):
+            assert jnp.isfinite(leaf).all(), path
 
 
 @functools.cache

@@ -49,10 +49,16 @@ def outside(tmp_path, monkeypatch):
     return write
 
 
+@pytest.fixture(scope="module")
+def page():
+    """The page's code."""
+    return re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[1]
+
+
 @pytest.fixture
-def cart(outside):
+def cart(page, outside):
     """The name of the page's environment."""
-    return outside(re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[1]) + ":CartReach"
+    return outside(page) + ":CartReach"
 
 
 def test_the_environment_of_the_page_meets_the_contract(cart):
@@ -123,8 +129,7 @@ def test_a_class_that_does_not_fit_is_told_why(code, problem, outside):
         ("jnp.concatenate([inner.obs, goal])", "inner.obs", "obs of reset has shape [4], not [5]"),
     ],
 )
-def test_states_that_do_not_fit_are_told_why(old, new, problem, outside):
-    code = re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[1]
-    assert old in code
+def test_states_that_do_not_fit_are_told_why(old, new, problem, page, outside):
+    assert old in page
     with pytest.raises(ValueError, match=re.escape(problem)):
-        envs.make(outside(code.replace(old, new)) + ":CartReach")
+        envs.make(outside(page.replace(old, new)) + ":CartReach")

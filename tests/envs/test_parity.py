@@ -42,6 +42,7 @@ def test_same_key_and_actions_give_the_peers_trajectory(name, compiled):
         obs.append(state.obs)
         done.append(state.done)
         success.append(state.metrics["success"])
+    program.assert_finite(state)
     assert_same_observations(name, program.env, np.array(obs[:stored]), golden["obs"])
     late = int(name in LATE)
     np.testing.assert_array_equal(np.array(success)[: stored - 1 - late], golden["success"][late : stored - 1])
