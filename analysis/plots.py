@@ -22,7 +22,7 @@ from .matched import AXES, axis_label
 from .mirage import lower_is_better
 
 if TYPE_CHECKING:
-    from rl_depth.extrapolating import Findings
+    from rl_depth.evaluation.test_depths import Findings
 
     from .difficulty import DifficultyMap
     from .groups import Group

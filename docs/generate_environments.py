@@ -11,8 +11,8 @@ import inspect
 from collections.abc import Callable
 from pathlib import Path
 
-import envs
-from envs.base import GoalEnv
+from rl_depth import envs
+from rl_depth.envs.base import GoalEnv
 
 PAGE = Path(__file__).with_name("environments.md")
 PICTURES = Path(__file__).parent / "images" / "environments"

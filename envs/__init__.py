@@ -17,47 +17,47 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .base import GoalEnv
 
-# name -> ("module:Class", constructor arguments)
+# name -> (".module:Class" of this package, constructor arguments)
 _REGISTRY: dict[str, tuple[str, dict[str, Any]]] = {
-    "point_maze": ("envs.point_maze:PointMaze", {"layout": "u"}),
-    "point_u_maze": ("envs.point_maze:PointMaze", {"layout": "u"}),
-    "point_u2_maze": ("envs.point_maze:PointMaze", {"layout": "u2"}),
-    "point_u3_maze": ("envs.point_maze:PointMaze", {"layout": "u3"}),
-    "point_u4_maze": ("envs.point_maze:PointMaze", {"layout": "u4"}),
-    "point_u5_maze": ("envs.point_maze:PointMaze", {"layout": "u5"}),
-    "point_u6_maze": ("envs.point_maze:PointMaze", {"layout": "u6"}),
-    "point_u7_maze": ("envs.point_maze:PointMaze", {"layout": "u7"}),
-    "point_u4_maze_stitch": ("envs.point_maze:PointMaze", {"layout": "u4", "stitch": True}),
-    "point_big_maze": ("envs.point_maze:PointMaze", {"layout": "big"}),
-    "point_hardest_maze": ("envs.point_maze:PointMaze", {"layout": "hardest"}),
-    "random_point_maze": ("envs.random_point_maze:RandomPointMaze", {}),
-    "reacher": ("envs.reacher:Reacher", {}),
-    "pusher_easy": ("envs.pusher:Pusher", {"kind": "easy"}),
-    "pusher_hard": ("envs.pusher:Pusher", {"kind": "hard"}),
-    "half_cheetah": ("envs.half_cheetah:HalfCheetah", {}),
-    "ant": ("envs.ant:Ant", {}),
-    "ant_u_maze": ("envs.ant_maze:AntMaze", {"layout": "u"}),
-    "ant_u2_maze": ("envs.ant_maze:AntMaze", {"layout": "u2"}),
-    "ant_u3_maze": ("envs.ant_maze:AntMaze", {"layout": "u3"}),
-    "ant_u4_maze": ("envs.ant_maze:AntMaze", {"layout": "u4"}),
-    "ant_u5_maze": ("envs.ant_maze:AntMaze", {"layout": "u5"}),
-    "ant_u6_maze": ("envs.ant_maze:AntMaze", {"layout": "u6"}),
-    "ant_u7_maze": ("envs.ant_maze:AntMaze", {"layout": "u7"}),
-    "ant_u4_maze_stitch": ("envs.ant_maze:AntMaze", {"layout": "u4", "stitch": True}),
-    "ant_big_maze": ("envs.ant_maze:AntMaze", {"layout": "big"}),
-    "ant_hardest_maze": ("envs.ant_maze:AntMaze", {"layout": "hardest"}),
-    "ant_ball": ("envs.ant_objects:AntBall", {}),
-    "ant_push": ("envs.ant_objects:AntPush", {}),
-    "humanoid": ("envs.humanoid:Humanoid", {}),
-    "humanoid_u_maze": ("envs.humanoid:HumanoidMaze", {"layout": "u"}),
-    "humanoid_big_maze": ("envs.humanoid:HumanoidMaze", {"layout": "big"}),
-    "humanoid_hardest_maze": ("envs.humanoid:HumanoidMaze", {"layout": "hardest"}),
-    "arm_reach": ("envs.arm:ArmReach", {}),
-    "arm_grasp": ("envs.arm:ArmGrasp", {}),
-    "arm_push_easy": ("envs.arm:ArmPush", {"kind": "easy"}),
-    "arm_push_hard": ("envs.arm:ArmPush", {"kind": "hard"}),
-    "arm_binpick_easy": ("envs.arm:ArmBinpick", {"kind": "easy"}),
-    "arm_binpick_hard": ("envs.arm:ArmBinpick", {"kind": "hard"}),
+    "point_maze": (".point_maze:PointMaze", {"layout": "u"}),
+    "point_u_maze": (".point_maze:PointMaze", {"layout": "u"}),
+    "point_u2_maze": (".point_maze:PointMaze", {"layout": "u2"}),
+    "point_u3_maze": (".point_maze:PointMaze", {"layout": "u3"}),
+    "point_u4_maze": (".point_maze:PointMaze", {"layout": "u4"}),
+    "point_u5_maze": (".point_maze:PointMaze", {"layout": "u5"}),
+    "point_u6_maze": (".point_maze:PointMaze", {"layout": "u6"}),
+    "point_u7_maze": (".point_maze:PointMaze", {"layout": "u7"}),
+    "point_u4_maze_stitch": (".point_maze:PointMaze", {"layout": "u4", "stitch": True}),
+    "point_big_maze": (".point_maze:PointMaze", {"layout": "big"}),
+    "point_hardest_maze": (".point_maze:PointMaze", {"layout": "hardest"}),
+    "random_point_maze": (".random_point_maze:RandomPointMaze", {}),
+    "reacher": (".reacher:Reacher", {}),
+    "pusher_easy": (".pusher:Pusher", {"kind": "easy"}),
+    "pusher_hard": (".pusher:Pusher", {"kind": "hard"}),
+    "half_cheetah": (".half_cheetah:HalfCheetah", {}),
+    "ant": (".ant:Ant", {}),
+    "ant_u_maze": (".ant_maze:AntMaze", {"layout": "u"}),
+    "ant_u2_maze": (".ant_maze:AntMaze", {"layout": "u2"}),
+    "ant_u3_maze": (".ant_maze:AntMaze", {"layout": "u3"}),
+    "ant_u4_maze": (".ant_maze:AntMaze", {"layout": "u4"}),
+    "ant_u5_maze": (".ant_maze:AntMaze", {"layout": "u5"}),
+    "ant_u6_maze": (".ant_maze:AntMaze", {"layout": "u6"}),
+    "ant_u7_maze": (".ant_maze:AntMaze", {"layout": "u7"}),
+    "ant_u4_maze_stitch": (".ant_maze:AntMaze", {"layout": "u4", "stitch": True}),
+    "ant_big_maze": (".ant_maze:AntMaze", {"layout": "big"}),
+    "ant_hardest_maze": (".ant_maze:AntMaze", {"layout": "hardest"}),
+    "ant_ball": (".ant_objects:AntBall", {}),
+    "ant_push": (".ant_objects:AntPush", {}),
+    "humanoid": (".humanoid:Humanoid", {}),
+    "humanoid_u_maze": (".humanoid:HumanoidMaze", {"layout": "u"}),
+    "humanoid_big_maze": (".humanoid:HumanoidMaze", {"layout": "big"}),
+    "humanoid_hardest_maze": (".humanoid:HumanoidMaze", {"layout": "hardest"}),
+    "arm_reach": (".arm:ArmReach", {}),
+    "arm_grasp": (".arm:ArmGrasp", {}),
+    "arm_push_easy": (".arm:ArmPush", {"kind": "easy"}),
+    "arm_push_hard": (".arm:ArmPush", {"kind": "hard"}),
+    "arm_binpick_easy": (".arm:ArmBinpick", {"kind": "easy"}),
+    "arm_binpick_hard": (".arm:ArmBinpick", {"kind": "hard"}),
 }
 
 _CLASS_CONTRACT = ("splits", "backends", "view", "reset", "step", "scene", "qpos", "goal_position")
@@ -112,7 +112,7 @@ def make(name: str, *, split: str | None = None, backend: str | None = None, **o
     module, _, cls_name = path.partition(":")
     import_brax()
     try:
-        cls = getattr(importlib.import_module(module), cls_name)
+        cls = getattr(importlib.import_module(module, __package__), cls_name)
     except Exception as error:  # whatever a module of the user's raises
         kind = "" if isinstance(error, (ImportError, AttributeError)) else f"{type(error).__name__}: "
         raise ValueError(f"environment {name!r} cannot be imported: {kind}{error}") from error

@@ -19,9 +19,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "Config": "config",
     "ConfigError": "config",
-    "RunError": "runs",
-    "load": "policy",
-    "train": "session",
+    "RunError": "config",
+    "load": "evaluation.policy",
+    "train": "training.session",
 }
 
 __all__ = ["Config", "ConfigError", "RunError", "load", "train"]

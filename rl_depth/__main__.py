@@ -1,5 +1,5 @@
 """``python -m rl_depth``."""
 
-from .cli import main
+from .cli.main import main
 
 main()

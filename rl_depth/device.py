@@ -10,12 +10,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import envs
+from rl_depth import envs
 
-from .checks import ConfigError
+from .config import ConfigError
 
 if TYPE_CHECKING:
-    from envs.base import GoalEnv
+    from rl_depth.envs.base import GoalEnv
 
 _PACKAGES = ("rl-depth", "jax", "jaxlib", "flax", "optax", "brax", "mujoco", "mujoco-mjx", "numpy")
 

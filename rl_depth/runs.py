@@ -30,8 +30,7 @@ from typing import Any
 import numpy as np
 import tomli_w
 
-from .checks import ConfigError, InputError, RunError, option_name
-from .config import Config, load, read_toml
+from .config import Config, ConfigError, InputError, RunError, load, option_name, read_toml
 
 _CONFIG, _META, _STATUS, _LOCK = "config.toml", "meta.json", "status.json", ".lock"
 _LOGS = ("metrics.jsonl", "timing.jsonl")

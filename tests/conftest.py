@@ -17,7 +17,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax  # noqa: E402 - after the settings above
 
-import envs  # noqa: E402
+from rl_depth import envs  # noqa: E402
 
 envs.import_brax()  # here, where what MJX prints on import is kept from standing after pytest's closing line
 

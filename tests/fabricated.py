@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from rl_depth import runs
+from rl_depth.agents.cost import agent_cost
 from rl_depth.config import Config
-from rl_depth.cost import agent_cost
 
 SIZES = (4, 2, 2)  # state, goal and action of the point maze
 EPISODE = 100  # steps

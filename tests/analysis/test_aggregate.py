@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import aggregate
+from rl_depth.analysis import aggregate
 
 CASES = json.loads(Path(__file__).with_name("golden").joinpath("rliable.json").read_text())["cases"]
 X = np.array(CASES["three tasks"]["x"])

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from analysis import calibration, calibration_report, truths
-from analysis.calibration import Case, measure
+from rl_depth.analysis import calibration, calibration_report, truths
+from rl_depth.analysis.calibration import Case, measure
 from rl_depth.runs import InputError
 
 U = np.arange(9.0)

@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from analysis import aggregate
-from analysis.compare import compare, write
+from rl_depth.analysis import aggregate
+from rl_depth.analysis.compare import compare, write
 from rl_depth.config import ConfigError
 
 

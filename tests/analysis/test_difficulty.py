@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis import difficulty, plots
+from rl_depth.analysis import difficulty, plots
 from rl_depth.config import ConfigError
 
 NEEDS = {2: 4, 4: 8, 6: 16, 9: 999}  # goal distance: least depth that reaches it

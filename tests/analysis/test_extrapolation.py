@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.extrapolation import extrapolation
+from rl_depth.analysis.extrapolation import extrapolation
 
 DEPTHS = np.array([4, 8, 16, 32, 64, 128, 256])
 STILL = {"step": np.full((5, 64), 1e-6), "size": np.ones((5, 64))}

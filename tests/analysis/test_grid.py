@@ -6,10 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from analysis import grid
-from rl_depth import cli, runs
-from rl_depth.checks import ConfigError
-from rl_depth.config import Config
+from rl_depth import runs
+from rl_depth.analysis import grid
+from rl_depth.cli import main
+from rl_depth.config import Config, ConfigError
 
 TINY = {"env_steps": 3200, "num_envs": 4, "unroll": 20, "replay_steps": 200, "min_replay_steps": 40, "batch_size": 16}
 
@@ -101,7 +101,7 @@ def test_inherited_depths_and_unset_options_have_their_places(tmp_path):
 def test_one_seed_has_a_value_and_no_interval_to_show(tmp_path, capsys):
     for depth, batch in itertools.product((4, 8), (16, 32)):
         write(tmp_path, lambda seed: 0.5, depth=depth, batch_size=batch, seeds=1)
-    cli.main(["grid", str(tmp_path), "--out", str(tmp_path / "out")])
+    main.main(["grid", str(tmp_path), "--out", str(tmp_path / "out")])
     assert " to " not in capsys.readouterr().out
 
 
@@ -142,7 +142,7 @@ def test_a_run_with_a_metric_that_is_not_finite_is_left_out_and_named(two_by_two
 def test_from_the_command_line_to_the_files(two_by_two, capsys):
     out = two_by_two / "out"
     options = ["--x", "actor_depth", "--y", "critic_depth", "--json", str(out / "copy.json")]
-    cli.main(["grid", str(two_by_two), "--out", str(out), *options])
+    main.main(["grid", str(two_by_two), "--out", str(out), *options])
     text = capsys.readouterr().out
     assert "interquartile mean" in text and "0.048 to 0.248" in text and text.count("written: ") == 2
     rows = json.loads((out / "grid.json").read_text())

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from analysis.groups import gather, group_runs
+from rl_depth.analysis.groups import gather, group_runs
 from rl_depth.runs import RunError, find_runs
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from analysis import likelihood
+from rl_depth.analysis import likelihood
 
 INDEX = np.arange(9.0)
 

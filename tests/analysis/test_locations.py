@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from analysis.locations import compare_locations, critical_depth, difficulty_map
-from analysis.models import logistic
+from rl_depth.analysis.locations import compare_locations, critical_depth, difficulty_map
+from rl_depth.analysis.models import logistic
 
 INDEX = np.arange(9.0)
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from analysis import plots
-from analysis.groups import gather
-from analysis.matched import AXES, matched
+from rl_depth.analysis import plots
+from rl_depth.analysis.groups import gather
+from rl_depth.analysis.matched import AXES, matched
 
 
 def matches(folder, metric="success_any"):

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from analysis import mirage, table
-from analysis.mirage import Finding, guard, judge
-from analysis.thresholds import Jump, Verdict
+from rl_depth.analysis import mirage, table
+from rl_depth.analysis.mirage import Finding, guard, judge
+from rl_depth.analysis.thresholds import Jump, Verdict
 
 DEPTHS = 2 ** np.arange(2, 11)
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from analysis import models
-from analysis.models import Basis
+from rl_depth.analysis import models
+from rl_depth.analysis.models import Basis
 
 X = np.arange(9.0)
 EQUAL = np.full(9, 5.0)

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from analysis import report
+from rl_depth.analysis import report
 from rl_depth.config import ConfigError
 from rl_depth.runs import RunError
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from analysis import series
-from analysis.groups import gather
+from rl_depth.analysis import series
+from rl_depth.analysis.groups import gather
 from rl_depth.config import ConfigError
 from rl_depth.runs import RunError
 

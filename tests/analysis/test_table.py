@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from analysis import table
+from rl_depth.analysis import table
 
 TEXT = """env,block,depth,seed,metric,value
 maze,stacked,8,0,success,0.5

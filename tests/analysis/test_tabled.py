@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from analysis.compare import Comparison, compare_inputs, write
+from rl_depth.analysis.compare import Comparison, compare_inputs, write
 from rl_depth.config import ConfigError
 from rl_depth.runs import RunError
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis import thresholds
-from analysis.models import logistic
-from analysis.thresholds import detect
+from rl_depth.analysis import thresholds
+from rl_depth.analysis.models import logistic
+from rl_depth.analysis.thresholds import detect
 
 INDEX = np.arange(9.0)
 

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from analysis import verdicts
+from rl_depth.analysis import verdicts
 
 DEPTHS = (4, 8, 16, 32, 64, 128, 256, 512)
 INDEX = np.arange(8.0)

@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-import envs
-from envs.base import GoalEnv
+from rl_depth import envs
 from rl_depth.device import physics_options
+from rl_depth.envs.base import GoalEnv
 
 BATCH = 2
 

@@ -7,8 +7,8 @@ import mujoco
 import numpy as np
 import pytest
 
-import envs
-from envs import panda
+from rl_depth import envs
+from rl_depth.envs import panda
 
 # Franka Control Interface documentation: a (m), d (m), alpha (rad) of joints 1 to 7, after Craig
 PUBLISHED_DH = (

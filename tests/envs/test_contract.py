@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import envs
-from envs import mazes
-from envs.base import GoalEnv
+from rl_depth import envs
+from rl_depth.envs import mazes
+from rl_depth.envs.base import GoalEnv
 
 # one robot in other walls compiles for long and behaves alike: built, and drawn from, but not stepped
 VARIANT = re.compile(r"(ant|humanoid|point)_(u[2-7]|big|hardest)_maze.*|point_u_maze")

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import envs
-from envs import mazes
+from rl_depth import envs
+from rl_depth.envs import mazes
 
 U = mazes.load("u").walls
 

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import envs
-from rl_depth import rollout
+from rl_depth import envs
+from rl_depth.training import rollout
 
 PAGE = Path(__file__).parents[2] / "docs" / "own_environment.md"
 HEAD = """

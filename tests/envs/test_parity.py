@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-import envs
+from rl_depth import envs
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "peer.npz")
 NAMES = sorted({key.split("/")[0] for key in GOLDEN.files})

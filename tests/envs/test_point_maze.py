@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import envs
-from envs import mazes, point_maze
-from envs.random_point_maze import carve
+from rl_depth import envs
+from rl_depth.envs import mazes, point_maze
+from rl_depth.envs.random_point_maze import carve
 
 HALF = point_maze._HALF_WIDTH
 TOLERANCE = 2 * point_maze._SKIN

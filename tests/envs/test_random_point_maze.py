@@ -8,9 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-import envs
-from envs import mazes
-from envs.random_point_maze import carve
+from rl_depth import envs
+from rl_depth.envs import mazes
+from rl_depth.envs.random_point_maze import carve
 
 
 @functools.cache

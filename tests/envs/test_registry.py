@@ -8,8 +8,8 @@ import sys
 import jax
 import pytest
 
-import envs
-from envs.point_maze import PointMaze
+from rl_depth import envs
+from rl_depth.envs.point_maze import PointMaze
 
 
 class OutsideMaze(PointMaze):

@@ -75,7 +75,7 @@ def trajectory(env: Any, prefix: str) -> dict[str, np.ndarray]:
 def record(name: str) -> dict[str, np.ndarray]:
     """All arrays of one environment."""
     module, cls_name, backend, options = PEERS[name]
-    cls = getattr(importlib.import_module(f"envs.{module}"), cls_name)
+    cls = getattr(importlib.import_module(f"rl_depth.envs.{module}"), cls_name)
     arrays = trajectory(cls(backend=backend, **options), name)
     for other in BACKENDS if name in TUNED else (backend,):
         arrays[f"{name}/tuning/{other}"] = tuning(cls(backend=other, **options))

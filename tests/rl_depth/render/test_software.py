@@ -153,7 +153,7 @@ def test_both_ways_of_drawing_show_the_same(make_clip, view):
 def test_a_state_of_an_environment_is_drawn_without_text():
     import jax
 
-    import envs
+    from rl_depth import envs
 
     env = envs.make("point_maze")
     picture = frame(env, env.reset(jax.random.key(0)), width=120, height=90)

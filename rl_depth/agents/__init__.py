@@ -1,0 +1,1 @@
+"""Losses, algorithms, and what an agent costs."""

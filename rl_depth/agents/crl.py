@@ -1,0 +1,275 @@
+"""The contrastive agent: one pytree of parameters and optimizer state, and what can be done with it.
+
+Axes: ``B`` batch, ``X`` state, ``G`` goal, ``A`` action, ``D`` representation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from ..config import NETWORKS, Config, Halt, TrainRecurrence
+from ..networks.block import Params
+from ..networks.network import Network, draw_kernels
+from ..networks.recurrence import Draw, Halting, draw, latent_change, step_change
+from . import losses
+
+Depth = jax.Array | Draw | None
+
+
+class Batch(flax.struct.PyTreeNode):
+    """Transitions relabelled with goals that were reached later."""
+
+    state: jax.Array  # [B, X]
+    action: jax.Array  # [B, A]
+    goal: jax.Array  # [B, G]
+
+
+class Hyper(flax.struct.PyTreeNode):
+    """Float hyper-parameters; traced, so that agents trained in one program may differ in them."""
+
+    actor_lr: jax.Array
+    critic_lr: jax.Array
+    temperature_lr: jax.Array
+    logsumexp_penalty: jax.Array
+    target_entropy: jax.Array  # nats per action dimension
+    gamma: jax.Array
+
+    @classmethod
+    def of(cls, config: Config, place: jax.Array | int = 0) -> Hyper:
+        """The hyper-parameters of one of a configuration's seeds, the ``place``-th."""
+        values = {name: [getattr(config, name)] * config.seeds for name in cls.__dataclass_fields__}
+        return cls(**{name: jnp.float32(own)[place] for name, own in (values | config.per_seed_values()).items()})
+
+
+class AgentState(flax.struct.PyTreeNode):
+    """What learning changes.
+
+    ``params`` holds ``actor``, ``phi``, ``psi`` (trees) and ``log_temperature`` (scalar).
+    """
+
+    params: dict[str, Any]
+    optimizer: optax.OptState
+
+
+class _Noise(flax.struct.PyTreeNode):
+    """Everything random in one gradient step."""
+
+    action: jax.Array  # key of the actor's draw
+    latents: dict[str, jax.Array]  # key of each network's initial latent
+    draws: dict[str, Draw | None]  # recurrence counts of each network
+
+
+_ADAM = optax.scale_by_adam()
+
+
+@dataclass(frozen=True)
+class Agent:
+    """The fixed part of an agent: networks and losses. Methods are pure and map states to states.
+
+    Attributes:
+      actor, phi, psi: the networks.
+      state_size, goal_size, action_size: entries of each vector.
+      energy_name: a key of `losses.ENERGIES`.
+      loss: the contrastive loss.
+      law: how recurrence counts are drawn for a gradient step; None if they are fixed.
+      per_network: whether actor, phi and psi draw apart.
+      progressive: share of gradient steps with the progressive loss.
+      random_goals: share of the actor's batch whose goals belong to other transitions.
+    """
+
+    actor: Network
+    phi: Network
+    psi: Network
+    state_size: int
+    goal_size: int
+    action_size: int
+    energy_name: str
+    loss: str
+    law: TrainRecurrence | None
+    per_network: bool
+    progressive: float
+    random_goals: float
+
+    @classmethod
+    def of(cls, config: Config, state_size: int, goal_size: int, action_size: int) -> Agent:
+        """The agent that a configuration describes, for an environment of the given sizes."""
+        out = {"actor": 2 * action_size, "phi": config.representation, "psi": config.representation}
+        return cls(
+            **{name: Network(config.trunk(name), out[name]) for name in NETWORKS},
+            state_size=state_size,
+            goal_size=goal_size,
+            action_size=action_size,
+            energy_name=config.energy,
+            loss=config.loss,
+            law=config.recurrence(),
+            per_network=config.recurrence_draw == "per-network",
+            progressive=config.progressive,
+            random_goals=config.random_goals,
+        )
+
+    def create(self, key: jax.Array) -> AgentState:
+        """A fresh agent: temperature 1."""
+        sizes = {
+            "actor": self.state_size + self.goal_size,
+            "phi": self.state_size + self.action_size,
+            "psi": self.goal_size,
+        }
+        kernel_key, *keys = jax.random.split(key, 1 + len(NETWORKS))
+        params: dict[str, Any] = {
+            name: getattr(self, name).init(own_key, jnp.zeros((1, sizes[name])))["params"]
+            for name, own_key in zip(NETWORKS, keys, strict=True)
+        }
+        params = draw_kernels(params, kernel_key)
+        params["log_temperature"] = jnp.zeros(())
+        return AgentState(params=params, optimizer=_ADAM.init(params))
+
+    def act(
+        self,
+        params: dict[str, Any],
+        state: jax.Array,
+        goal: jax.Array,
+        key: jax.Array | None = None,
+        depth: jax.Array | None = None,
+    ) -> jax.Array:
+        """Actions in [-1, 1] for ``state [..., X]`` and ``goal [..., G]``: ``[..., A]``.
+
+        The mode of the policy, or a draw from it if a ``key`` is given. ``depth`` as in `networks.Trunk`.
+        """
+        outputs = self._actor(params["actor"], state, goal, depth)
+        return _action(outputs, key)
+
+    def act_until(
+        self, params: dict[str, Any], state: jax.Array, goal: jax.Array, halt: Halt, key: jax.Array | None = None
+    ) -> tuple[jax.Array, jax.Array]:
+        """`act` with a depth that ``halt`` chooses for each of ``state [B, X]``; also returns the depths ``[B]``."""
+        if halt.rule == "budget":
+            depth = jnp.int32(halt.max_depth)
+            return self.act(params, state, goal, key, depth), jnp.broadcast_to(depth, state.shape[:1])
+        measures = {"fixed-point": latent_change, "second-order": step_change, "action-change": _action_change}
+        inputs = jnp.concatenate([state, goal], axis=-1)
+        outputs, depth = self.actor.apply(
+            {"params": params["actor"]}, inputs, halt, measures[halt.rule], method=Network.until
+        )
+        return _action(outputs, key), depth
+
+    def encode(
+        self, params: dict[str, Any], batch: Batch, depth: jax.Array | None = None
+    ) -> tuple[jax.Array, jax.Array]:
+        """``phi [B, D]`` of a batch's states and actions and ``psi [B, D]`` of its goals, at any test depth."""
+        phi = self._phi(params["phi"], batch.state, batch.action, depth)
+        return phi, self._psi(params["psi"], batch.goal, depth)
+
+    def energy(self, params: dict[str, Any], state: jax.Array, action: jax.Array, goal: jax.Array) -> jax.Array:
+        """Energy ``[...]`` of reaching ``goal`` after ``action`` in ``state``."""
+        phi, psi = self._phi(params["phi"], state, action), self._psi(params["psi"], goal)
+        return losses.energy(self.energy_name, phi, psi)
+
+    def update(
+        self, agent: AgentState, batch: Batch, hyper: Hyper, key: jax.Array, progress: jax.Array | float = 0.0
+    ) -> tuple[AgentState, losses.Metrics]:
+        """One gradient step of critic, actor and temperature, all at the parameters before the step.
+
+        ``progress`` in [0, 1] is the share of training that is done; curricula of the recurrence count follow it.
+        """
+        noise = self._noise(key, progress)
+        grads, metrics = jax.grad(self._total_loss, has_aux=True)(agent.params, batch, hyper, noise)
+        directions, optimizer = _ADAM.update(grads, agent.optimizer)
+        rates = {
+            "actor": hyper.actor_lr,
+            "phi": hyper.critic_lr,
+            "psi": hyper.critic_lr,
+            "log_temperature": hyper.temperature_lr,
+        }
+        params = {
+            name: jax.tree.map(lambda p, d, rate=rate: p - rate * d, agent.params[name], directions[name])
+            for name, rate in rates.items()
+        }
+        return AgentState(params=params, optimizer=optimizer), metrics
+
+    @staticmethod
+    def action_key(key: jax.Array) -> jax.Array:
+        """The key that `update` with ``key`` draws the actor's actions with."""
+        return jax.random.split(key, 3)[0]
+
+    def _noise(self, key: jax.Array, progress: jax.Array | float) -> _Noise:
+        _, latent_key, draw_key = jax.random.split(key, 3)
+        draws: dict[str, Draw | None] = dict.fromkeys(NETWORKS)
+        if self.law is not None:
+            keys = jax.random.split(draw_key, len(NETWORKS)) if self.per_network else [draw_key] * len(NETWORKS)
+            for name, own_key in zip(NETWORKS, keys, strict=True):
+                window = getattr(self, name).trunk_config.window or self.law.largest
+                draws[name] = draw(self.law, window, self.progressive, own_key, jnp.float32(progress))
+        latents = dict(zip(NETWORKS, jax.random.split(latent_key, len(NETWORKS)), strict=True))
+        return _Noise(action=self.action_key(key), latents=latents, draws=draws)
+
+    def _total_loss(
+        self, params: dict[str, Any], batch: Batch, hyper: Hyper, noise: _Noise
+    ) -> tuple[jax.Array, losses.Metrics]:
+        """Sum of the three losses, parted by stop_gradient so that each trains its own parameters.
+
+        One pass for all three lets the actor's loss use the critic's psi(g) instead of computing it again.
+        """
+        draws, latents = noise.draws, noise.latents
+        phi = self._phi(params["phi"], batch.state, batch.action, draws["phi"], latents["phi"])
+        psi = self._psi(params["psi"], batch.goal, draws["psi"], latents["psi"])
+        logits = losses.pairwise_energy(self.energy_name, phi, psi)
+        critic_loss, critic_metrics = losses.contrastive_loss(self.loss, logits, hyper.logsumexp_penalty)
+
+        frozen = jax.lax.stop_gradient
+        goal, goal_psi = self._mix_goals(batch.goal), self._mix_goals(frozen(psi))
+        outputs = self._actor(params["actor"], batch.state, goal, draws["actor"], latents["actor"])
+        action, log_prob = losses.sample_action(outputs, noise.action)
+        chosen_phi = self._phi(frozen(params["phi"]), batch.state, action, draws["phi"], latents["phi"])
+        reached = losses.energy(self.energy_name, chosen_phi, goal_psi)
+        log_temperature = params["log_temperature"]
+        actor_loss, actor_metrics = losses.actor_loss(log_prob, reached, jnp.exp(log_temperature))
+        temperature_loss, temperature_metrics = losses.temperature_loss(
+            log_temperature, log_prob, hyper.target_entropy * self.action_size
+        )
+        total = critic_loss + actor_loss + temperature_loss
+        return total, {**critic_metrics, **actor_metrics, **temperature_metrics}
+
+    def _mix_goals(self, goals: jax.Array) -> jax.Array:
+        """``goals [B, ...]`` with the first share of them replaced by those of the next transition.
+
+        Transitions of a batch are drawn independently, so the next one's goal is a random one.
+        """
+        count = round(self.random_goals * goals.shape[0])
+        return jnp.concatenate([jnp.roll(goals, -1, axis=0)[:count], goals[count:]]) if count else goals
+
+    def _actor(
+        self, params: Params, state: jax.Array, goal: jax.Array, depth: Depth = None, key: jax.Array | None = None
+    ) -> jax.Array:
+        return self.actor.apply({"params": params}, jnp.concatenate([state, goal], axis=-1), depth, key)
+
+    def _phi(
+        self, params: Params, state: jax.Array, action: jax.Array, depth: Depth = None, key: jax.Array | None = None
+    ) -> jax.Array:
+        return self.phi.apply({"params": params}, jnp.concatenate([state, action], axis=-1), depth, key)
+
+    def _psi(self, params: Params, goal: jax.Array, depth: Depth = None, key: jax.Array | None = None) -> jax.Array:
+        return self.psi.apply({"params": params}, goal, depth, key)
+
+
+def _action(outputs: jax.Array, key: jax.Array | None) -> jax.Array:
+    """The policy's mode, or a draw with ``key``."""
+    if key is None:
+        return jnp.tanh(losses.policy_distribution(outputs)[0])
+    return losses.sample_action(outputs, key)[0]
+
+
+def _action_change(before: Halting, after: Halting) -> jax.Array:
+    """KL divergence (nats) of the new action distribution from the old one: ``[B]``.
+
+    That of the Gaussians before tanh, which is the same, for tanh is one to one.
+    """
+    (old_mean, old_log_std), (mean, log_std) = (losses.policy_distribution(h.outputs) for h in (before, after))
+    ratio = jnp.exp(2 * (log_std - old_log_std))
+    shift = ((mean - old_mean) / jnp.exp(old_log_std)) ** 2
+    return jnp.sum(0.5 * (ratio + shift - 1) - (log_std - old_log_std), axis=-1)

@@ -1,0 +1,234 @@
+"""The textbook update: layers unrolled in Python, and for each of three losses a gradient and an optimizer.
+
+`rl-depth bench` measures against it and the equality tests take it as their oracle, so it is written to be read and
+shares nothing with `networks` and `agent` but the losses. Axes: ``B`` batch, ``X`` state, ``G`` goal, ``A`` action,
+``W`` width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from ..agents import losses
+from ..agents.crl import Batch, Hyper
+from ..config import NETWORKS, Config, TrunkConfig
+
+Params = dict[str, Any]
+
+# Name of the weights that all applications share.
+_TIED = {"looped": "block", "iru": "cells"}
+
+_LOSSES = ("actor", "critic", "temperature")
+_ADAM = optax.scale_by_adam()
+_KERNEL = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+class ReferenceState(flax.struct.PyTreeNode):
+    """Parameters as in `agent.AgentState`, but the blocks of each trunk in a list, and three optimizer states."""
+
+    params: Params
+    optimizers: dict[str, optax.OptState]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The agent of a configuration whose recurrence counts are fixed, for actions of ``action_size`` entries."""
+
+    config: Config
+    action_size: int
+
+    def init(self, key: jax.Array, state_size: int, goal_size: int) -> ReferenceState:
+        """A fresh agent of plain stacked trunks, made layer by layer as Flax does without `jax.jit`."""
+        config, params = self.config, {}
+        sizes = {"actor": state_size + goal_size, "phi": state_size + self.action_size, "psi": goal_size}
+        for name, own_key in zip(NETWORKS, jax.random.split(key, len(NETWORKS)), strict=True):
+            trunk = config.trunk(name)
+            out = 2 * self.action_size if name == "actor" else config.representation
+            made = _Layers(trunk, out).init(own_key, jnp.ones((1, sizes[name])))["params"]
+            hidden = [
+                {"kernel": dense["kernel"][None], "bias": dense["bias"][None]}
+                | {"scale": norm["scale"][None], "shift": norm["bias"][None]}
+                for dense, norm in ((made[f"Dense_{i}"], made[f"LayerNorm_{i}"]) for i in range(trunk.depth + 1))
+            ]
+            groups = [hidden[1 + i : 1 + i + trunk.block_layers] for i in range(0, trunk.depth, trunk.block_layers)]
+            blocks = [{"layers": jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *group)} for group in groups]
+            params[name] = {"input": hidden[0], "trunk": {"blocks": blocks}, "head": made["head"]}
+        return self._state(params | {"log_temperature": jnp.zeros(())})
+
+    def create(self, params: Params) -> ReferenceState:
+        """From an agent's parameters."""
+        return self._state(
+            {
+                name: _unstacked(self.config.trunk(name), own) if name in NETWORKS else own
+                for name, own in params.items()
+            }
+        )
+
+    def _state(self, params: Params) -> ReferenceState:
+        parts = _parts(params)
+        return ReferenceState(params, {name: _ADAM.init(parts[name]) for name in _LOSSES})
+
+    def update(self, state: ReferenceState, batch: Batch, hyper: Hyper, key: jax.Array) -> ReferenceState:
+        """One step of each optimizer, all at the parameters before it; ``key`` draws the actions."""
+        params, parts = state.params, _parts(state.params)
+        rates = {"actor": hyper.actor_lr, "critic": hyper.critic_lr, "temperature": hyper.temperature_lr}
+        actor_grad, log_prob = jax.grad(self.actor_loss, has_aux=True)(parts["actor"], params, batch, key)
+        grads = {
+            "actor": actor_grad,
+            "critic": jax.grad(self.critic_loss)(parts["critic"], batch, hyper),
+            "temperature": jax.grad(self.temperature_loss)(parts["temperature"], log_prob, hyper),
+        }
+        optimizers = {}
+        for name in _LOSSES:
+            step, optimizers[name] = _ADAM.update(grads[name], state.optimizers[name])
+            parts[name] = jax.tree.map(lambda p, d, rate=rates[name]: p - rate * d, parts[name], step)
+        new = {"actor": parts["actor"], **parts["critic"], "log_temperature": parts["temperature"]}
+        return ReferenceState(new, optimizers)
+
+    def critic_loss(self, critic: Params, batch: Batch, hyper: Hyper) -> jax.Array:
+        """The contrastive loss of both encoders."""
+        phi = self._network("phi", critic["phi"], jnp.concatenate([batch.state, batch.action], -1))
+        psi = self._network("psi", critic["psi"], batch.goal)
+        logits = losses.energy(self.config.energy, phi[:, None], psi[None])
+        return losses.contrastive_loss(self.config.loss, logits, hyper.logsumexp_penalty)[0]
+
+    def actor_loss(self, actor: Params, params: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The actor's loss, and the log densities ``[B]`` of the actions that it drew."""
+        goal = self._goals(batch)
+        outputs = self._network("actor", actor, jnp.concatenate([batch.state, goal], -1))
+        action, log_prob = losses.sample_action(outputs, key)
+        phi = self._network("phi", params["phi"], jnp.concatenate([batch.state, action], -1))
+        psi = self._network("psi", params["psi"], goal)
+        reached = losses.energy(self.config.energy, phi, psi)
+        return losses.actor_loss(log_prob, reached, jnp.exp(params["log_temperature"]))[0], log_prob
+
+    def temperature_loss(self, log_temperature: jax.Array, log_prob: jax.Array, hyper: Hyper) -> jax.Array:
+        """The temperature's loss."""
+        return losses.temperature_loss(log_temperature, log_prob, hyper.target_entropy * self.action_size)[0]
+
+    def _goals(self, batch: Batch) -> jax.Array:
+        """The actor's goals, a share of which belongs to the next transition."""
+        count = round(self.config.random_goals * len(batch.goal))
+        if not count:
+            return batch.goal
+        return jnp.concatenate([jnp.roll(batch.goal, -1, axis=0)[:count], batch.goal[count:]])
+
+    def _network(self, name: str, params: Params, inputs: jax.Array) -> jax.Array:
+        trunk = self.config.trunk(name)
+        x = _hidden(params["input"], 0, inputs)
+        if trunk.block == "iru":
+            return _dense(params["head"], _iru(trunk, params["trunk"]["blocks"][0], x))
+        h = {"zero": jnp.zeros_like(x), "input": x}.get(trunk.latent)
+        h = jnp.broadcast_to(params["trunk"]["start"], x.shape) if h is None else h
+        for i in range(trunk.applications):
+            block = params["trunk"]["blocks"][0 if trunk.tied else i]
+            h = _block(trunk, block, h, x, jnp.array([i, 1]) / trunk.applications)
+        return _dense(params["head"], h)
+
+
+class _Layers(nn.Module):
+    """A network with every layer a module of its own."""
+
+    trunk: TrunkConfig
+    out: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        def hidden(y: jax.Array) -> jax.Array:
+            return nn.swish(nn.LayerNorm()(nn.Dense(self.trunk.width, kernel_init=_KERNEL)(y)))
+
+        h = hidden(x)
+        for _ in range(self.trunk.applications):
+            y = h
+            for _ in range(self.trunk.block_layers):
+                y = hidden(y)
+            h = h + y
+        return nn.Dense(self.out, kernel_init=_KERNEL, name="head")(h)
+
+
+def _parts(params: Params) -> dict[str, Any]:
+    """What each loss trains."""
+    critic = {"phi": params["phi"], "psi": params["psi"]}
+    return {"actor": params["actor"], "critic": critic, "temperature": params["log_temperature"]}
+
+
+def _block(trunk: TrunkConfig, params: Params, h: jax.Array, x: jax.Array, phase: jax.Array) -> jax.Array:
+    """One residual unit; ``phase`` is time and step size."""
+    y = _norm(params["pre_norm"], h) if trunk.norm == "pre" else h
+    if trunk.injection == "add":
+        y = y + x
+    elif trunk.injection == "concat":
+        y = _dense(params["inject"], jnp.concatenate([y, x], -1))
+    if trunk.step_conditioning:
+        y = y + _dense(params["condition"], phase)
+    for i in range(trunk.block_layers):
+        y = _hidden(params["layers"], i, y)
+    step = trunk.residual_scale * y
+    if trunk.step_limit is not None:
+        size = jnp.sqrt(1 + jnp.mean(h**2, -1, keepdims=True))
+        length = jnp.sqrt(jnp.mean(step**2, -1, keepdims=True) + 1e-12)
+        step = step * jnp.minimum(1.0, trunk.step_limit * size / length)
+    return _norm(params["post_norm"], h + step) if trunk.norm == "post" else h + step
+
+
+def _iru(trunk: TrunkConfig, cells: Params, x: jax.Array) -> jax.Array:
+    """What the head reads of an interpolating recurrent unit (arXiv 2602.05999)."""
+    h = c = jnp.zeros_like(x)
+    for _ in range(trunk.applications):
+        before = h
+        for i in range(trunk.block_layers):
+            norm, forget, propose = (
+                jax.tree.map(lambda leaf, i=i: leaf[i], cells[name]) for name in ("norm", "forget", "propose")
+            )
+            u = _norm({"scale": norm["scale"], "bias": norm["shift"]}, jnp.concatenate([x, h], -1))
+            f = jax.nn.sigmoid(_dense(forget, u))
+            c = f * c + (1 - f) * jnp.tanh(_dense(propose, u))
+            h = jnp.tanh(c)
+        h = before + h
+    return h
+
+
+def _hidden(params: Params, i: int, x: jax.Array) -> jax.Array:
+    """Dense, LayerNorm, swish."""
+    y = _norm({"scale": params["scale"][i], "bias": params["shift"][i]}, x @ params["kernel"][i] + params["bias"][i])
+    return y * jax.nn.sigmoid(y)
+
+
+def _dense(params: Params, x: jax.Array) -> jax.Array:
+    return x @ params["kernel"] + params["bias"]
+
+
+def _norm(params: Params, x: jax.Array) -> jax.Array:
+    """LayerNorm as Flax has it."""
+    mean = jnp.mean(x, -1, keepdims=True)
+    variance = jnp.mean(x**2, -1, keepdims=True) - mean**2
+    return (x - mean) * jax.lax.rsqrt(jnp.maximum(variance, 0) + 1e-6) * params["scale"] + params["bias"]
+
+
+def _unstacked(trunk: TrunkConfig, params: Params) -> Params:
+    """A network's parameters with its blocks in a list: one for each application, or the one of a loop."""
+    own = dict(params["trunk"])
+    if trunk.tied:
+        listed = [own.pop(_TIED[trunk.block])]
+    else:
+        blocks = own.pop("blocks")
+        listed = [jax.tree.map(lambda leaf, i=i: leaf[i], blocks) for i in range(trunk.applications)]
+    return {**params, "trunk": {**own, "blocks": listed}}
+
+
+def restacked(trunk: TrunkConfig, params: Params) -> Params:
+    """A network's parameters as the agent has them, from those of `ReferenceState`."""
+    own = dict(params["trunk"])
+    blocks = own.pop("blocks")
+    if trunk.tied:
+        own[_TIED[trunk.block]] = blocks[0]
+    else:
+        own["blocks"] = jax.tree.map(lambda *leaves: jnp.stack(leaves), *blocks)
+    return {**params, "trunk": own}

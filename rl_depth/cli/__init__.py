@@ -1,0 +1,1 @@
+"""The command line: sub-commands and their tables; the only room that imports `analysis`."""

@@ -1,0 +1,139 @@
+"""Measuring trained agents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ..config import HALT_FORMS, ConfigError, Halt, Whole, Wholes
+from .common import RunFolders, Switch, at_least, show_notes, start, write_json
+
+
+def evaluate(
+    run: Path,
+    /,
+    *,
+    split: str | None = None,
+    episodes: Whole = 32,
+    stochastic: Annotated[bool, Switch] = False,
+    depths: Wholes = (),
+    halt: str | None = None,
+    seed: Whole = 0,
+    json: Path | None = None,
+) -> None:
+    """Measure what a run's agents can do, per goal difficulty.
+
+    Parameters
+    ----------
+    run
+        Run folder.
+    split
+        Goals to evaluate on [default: the environment's evaluation goals].
+    episodes
+        Episodes at each goal difficulty.
+    stochastic
+        Draw actions from the policy instead of its mode.
+    depths
+        Depths to act with, in dense layers, such as 4,8,16 [default: the trained depth].
+    halt
+        Let each state choose its depth: fixed-point:EPS[:MAX], action-change:EPS[:MAX] or second-order:EPS[:MAX], where
+        MAX bounds it [default: 256 layers]; or budget:DEPTH for the same depth in every state.
+    seed
+        Seed of the episodes.
+    json
+        Write the result to this file [default: one in evaluations/ in the run folder].
+    """
+    at_least("episodes", episodes, 1)
+    if halt is not None and depths:
+        raise ConfigError(f"--halt {halt}: chooses the depth itself; drop --depths")
+    rule = read_halt(halt)
+    start()
+    from .. import runs
+    from ..evaluation import capability
+    from . import tables
+
+    folder = runs.open_run(run)
+    protocol = capability.Protocol(split, episodes, stochastic, depths, rule, seed)
+    rows = capability.evaluate_run(folder, protocol)
+    tables.show_evaluation(rows)
+    parts = [rows[0]["split"], "stochastic" if stochastic else "mode"]
+    parts += ["depths"] if depths else [str(rule).replace(":", "-")] if rule else []
+    file = json if json is not None else folder.evaluation_file("-".join(parts))
+    write_json(file, rows)
+    print(f"written: {file}")
+
+
+def extrapolate(
+    runs: RunFolders,
+    /,
+    *,
+    depths: Wholes = (4, 8, 16, 32, 64, 128, 256),
+    metrics: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    split: str | None = None,
+    episodes: Whole = 32,
+    seed: Whole = 0,
+    out: Path = Path("runs/extrapolate"),
+    json: Path | None = None,
+) -> None:
+    """Test looped runs at depths beyond the trained ones: how far capability carries, and how it breaks.
+
+    Parameters
+    ----------
+    runs
+        Run folders, or folders that hold some; each row of the matrix is a run.
+    depths
+        Test depths, in dense layers, such as 4,8,16.
+    metrics
+        Capabilities to test [default: success_any, time_at_goal, dist_final].
+    split
+        Goals to evaluate on [default: the environment's evaluation goals].
+    episodes
+        Episodes at each goal difficulty.
+    seed
+        Seed of the episodes, held-out batches and bootstrap.
+    out
+        Folder for the heat map, the curves and extrapolation.json.
+    json
+        Write the result to this file too.
+    """
+    at_least("episodes", episodes, 1)
+    if not depths:
+        raise ConfigError("--depths: give at least one")
+    start()
+    from rl_depth.analysis import compare, plots
+    from rl_depth.analysis import extrapolation as judging
+
+    from .. import device
+    from ..evaluation import capability, depths
+    from . import tables
+
+    names = list(dict.fromkeys(metrics or ["success_any", "time_at_goal", "dist_final"]))
+    protocol = capability.Protocol(split, episodes, depths=tuple(sorted(set(depths))), seed=seed)
+    chosen, shallow = depths.those_that_reach(compare.collect(runs), protocol.depths)
+    show_notes([f"{run.path}: left out, for its actor is stacked and too shallow" for run in shallow])
+    found = depths.measure(chosen, protocol, names)
+    verdicts = [judging.judge(one, seed) for one in found]
+    tables.show_extrapolation(found, verdicts)
+    content = {
+        "protocol": {"split": split, "episodes_per_difficulty": episodes, "seed": seed},
+        "made_with": device.describe(),
+        "runs": judging.report(found, verdicts, seed),
+    }
+    write_json(out / "extrapolation.json", content)
+    if json is not None:
+        write_json(json, content)
+    plots.extrapolation(found, out / "extrapolation.png")
+    plots.latents(found, out / "latents.png")
+    for name in ("extrapolation.json", "extrapolation.png", "latents.png"):
+        print(f"written: {out / name}")
+
+
+def read_halt(text: str | None) -> Halt | None:
+    """The rule that ``--halt`` names."""
+    try:
+        return Halt.parse(text) if text is not None else None
+    except ValueError as error:
+        known = str(error) if HALT_FORMS in str(error) else f"{error}; forms: {HALT_FORMS}"
+        raise ConfigError(f"--halt {text}: {known}") from None

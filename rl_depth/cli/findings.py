@@ -1,0 +1,164 @@
+"""Conclusions from runs and tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ..config import Whole
+from .common import RunFolders, at_least, show_notes, write_json
+
+
+def compare(
+    inputs: RunFolders,
+    /,
+    *,
+    out: Path = Path("runs/compare"),
+    metric: str | None = None,
+    json: Path | None = None,
+) -> None:
+    """Compare runs: final capability over seeds with intervals, looped against stacked at equal cost, learning curves.
+
+    Looped agents meet stacked ones of equal depth, of equal parameters, of equal FLOPs per gradient step, and at equal
+    training time. Intervals are 95% percentile intervals of the stratified bootstrap over seeds.
+
+    Parameters
+    ----------
+    inputs
+        Run folders, folders that hold some, or CSV files with columns env, block, depth, seed, metric, value.
+    out
+        Folder for compare.png, profile.png, matched.png, compare.csv and compare.json.
+    metric
+        Metric to compare by, as metrics.jsonl or the table names it [default: success_any, or the first of a table].
+    json
+        Write the table to this file too.
+    """
+    from rl_depth.analysis import compare as comparison
+
+    from . import tables
+
+    result = comparison.compare_inputs(inputs, metric)
+    files = comparison.write(result, out)
+    tables.show_comparison(result)
+    show_notes(result.notes)
+    if json is not None:
+        write_json(json, result.rows)
+    for file in files:
+        print(f"written: {file}")
+
+
+def thresholds(
+    inputs: RunFolders,
+    /,
+    *,
+    metrics: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    out: Path = Path("runs/thresholds"),
+    seed: Whole = 0,
+    json: Path | None = None,
+) -> None:
+    """Say at which depths capability jumps, or that it does not: jump, gradual, flat or undecided.
+
+    A jump of a thresholded metric (success) must show on a continuous one (distance, time at goal) too, or is
+    called metric-induced. Looped and stacked series are asked whether their thresholds fall at the same depth, and runs
+    which depth each goal difficulty needs.
+
+    Parameters
+    ----------
+    inputs
+        Run folders, folders that hold some, or CSV files with columns env, block, depth, seed, metric, value.
+    metrics
+        Metrics to judge [default: success_any, time_at_goal and dist_final of runs, all of a table].
+    out
+        Folder for thresholds.png, difficulty.png, locations.png and thresholds.csv, the values that were judged.
+    seed
+        Seed of the bootstrap.
+    json
+        Write the verdicts to this file too.
+    """
+    from rl_depth.analysis import verdicts
+
+    from . import tables
+
+    found = verdicts.judge(inputs, metrics or (), seed=seed)
+    files = verdicts.write(found, out)
+    tables.show_verdicts(found)
+    show_notes(found.notes)
+    if json is not None:
+        write_json(json, found.to_json())
+    for file in files:
+        print(f"written: {file}")
+
+
+def calibrate(
+    *, simulations: Whole = 20, seeds: Whole = 5, seed: Whole = 0, out: Path = Path("runs/calibrate")
+) -> None:
+    """Measure by simulation how often the threshold detection is wrong, and its power.
+
+    Parameters
+    ----------
+    simulations
+        Simulated data sets per case; 20 take a few minutes.
+    seeds
+        Seeds per depth.
+    seed
+        Seed of the random numbers.
+    out
+        Folder for tables, figure and JSON.
+    """
+    at_least("simulations", simulations, 1)
+    at_least("seeds", seeds, 1)
+    from rich.progress import Progress
+
+    from rl_depth.analysis import calibration, calibration_report
+
+    from ..runs import written_to
+
+    with written_to(out), Progress() as bar:  # a folder that cannot be made is told of before the work
+        task = bar.add_task("cases", total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        rows = calibration.run(simulations, seeds, seed, out, progress=show)
+    for line in calibration_report.sentences(rows):
+        print(line)
+    print(f"written: {out}")
+
+
+def report(
+    runs: RunFolders,
+    /,
+    *,
+    out: Annotated[Path, Parameter(name=("--out", "-o"))] = Path("runs/report"),
+    metrics: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    seed: Whole = 0,
+    json: Path | None = None,
+) -> None:
+    """Report runs in one page that needs no network: findings with numbers, charts, videos, every run.
+
+    Videos below the folders, and what `extrapolate` wrote there, are taken in; nothing is rendered or trained.
+
+    Parameters
+    ----------
+    runs
+        Run folders, or folders that hold some.
+    out
+        Folder for index.html, figures/ (PNG and PDF) and data/ (CSV and JSON).
+    metrics
+        Metrics to judge, the leading one first [default: success_any, time_at_goal and dist_final].
+    seed
+        Seed of the bootstrap.
+    json
+        Write all that the page says to this file too.
+    """
+    from rl_depth.analysis import report as reporting
+
+    written = reporting.write(runs, out, metrics or (), seed)
+    for finding in written.findings:
+        print(finding)
+    if json is not None:
+        write_json(json, written.summary)
+    for file in (*written.files, written.page):
+        print(f"written: {file}")

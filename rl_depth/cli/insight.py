@@ -1,0 +1,124 @@
+"""Looking into trained agents, and at sweeps over two options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ..config import ConfigError, Whole, Wholes
+from .common import RunFolders, at_least, show_notes, start, write_json
+
+
+def inspect(
+    runs: RunFolders,
+    /,
+    *,
+    depths: Wholes = (),
+    goal: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
+    batches: Whole = 8,
+    seed: Whole = 0,
+    out: Path = Path("runs/inspect"),
+    json: Path | None = None,
+) -> None:
+    """Look into agents: energy over a maze's floor, residual norms along the trunks, rank of the representations.
+
+    Parameters
+    ----------
+    runs
+        Run folders, or folders that hold some.
+    depths
+        Depths to run looped agents with, such as 4,8,16; runs with a stacked network keep their own [default: own].
+    goal
+        Goal of the energy maps, x and y in m [default: that of an evaluation episode].
+    batches
+        Held-out batches for norms and ranks.
+    seed
+        Seed of the held-out episodes, and of start and goal of the energy maps.
+    out
+        Folder for energy_maps.png (mazes only), norms.png, ranks.png and inspect.json.
+    json
+        Write the numbers to this file too.
+    """
+    at_least("batches", batches, 1)
+    at_least("seed", seed, 0)
+    start()
+    from rl_depth.analysis import compare, inspection
+
+    from ..evaluation import internals
+    from ..runs import written_to
+    from . import tables
+
+    chosen = compare.collect(runs)
+    if depths and not any(internals.is_looped(run.config()) for run in chosen):
+        raise ConfigError(f"--depths {','.join(map(str, depths))}: no run has looped networks alone; drop it")
+    tested = tuple(sorted(set(depths)))
+    found = []
+    for run in chosen:
+        own = tested if internals.is_looped(run.config()) else ()
+        found += internals.inspect(run, own, goal=goal, batches=batches, seed=seed)
+    mapped = any(one.energy_map is not None for one in found)
+    if goal is not None and not mapped:
+        raise ConfigError(f"--goal {goal[0]:g} {goal[1]:g}: no run is in a maze; drop it")
+    found.sort(key=lambda one: (one.config.env, one.config.block, one.shown_depth, one.label))
+    names = [*(["energy_maps"] if mapped else []), "norms", "ranks"]
+    with written_to(out):
+        for name in names:
+            getattr(inspection, name)(found, out / f"{name}.png")
+    content = [one.to_json() for one in found]
+    write_json(out / "inspect.json", content)
+    if json is not None:
+        write_json(json, content)
+    tables.show_inspections(found)
+    for name in (*(f"{name}.png" for name in names), "inspect.json"):
+        print(f"written: {out / name}")
+
+
+def grid(
+    runs: RunFolders,
+    /,
+    *,
+    x: str | None = None,
+    y: str | None = None,
+    metric: str = "success_any",
+    seed: Whole = 0,
+    out: Path = Path("runs/grid"),
+    json: Path | None = None,
+) -> None:
+    """Draw a metric over two options of a sweep: interquartile mean over seeds and its 95% interval in each cell.
+
+    The environment gets a panel of its own, and so does what else would put two groups of runs into one cell.
+
+    Parameters
+    ----------
+    runs
+        Run folders, or folders that hold some.
+    x
+        Option along the columns, such as actor_depth, or parameters or flops_per_update, which put runs together
+        that differ by less than 10% [default: the second of the two that vary].
+    y
+        Option along the rows [default: the first].
+    metric
+        Metric, as metrics.jsonl names it: the mean of the last evaluations.
+    seed
+        Seed of the bootstrap.
+    out
+        Folder for grid.png and grid.json.
+    json
+        Write the cells to this file too.
+    """
+    at_least("seed", seed, 0)
+    from rl_depth.analysis import grid as layout
+
+    from . import tables
+
+    found = layout.grid(runs, metric, x, y, seed=seed)
+    layout.write(found, out)
+    write_json(out / "grid.json", found.rows)
+    if json is not None:
+        write_json(json, found.rows)
+    tables.show_grid(found)
+    show_notes(found.notes)
+    for name in ("grid.png", "grid.json"):
+        print(f"written: {out / name}")

@@ -1,0 +1,87 @@
+"""The command line: sub-commands and nothing else. JAX is imported only after the flags have parsed."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from pathlib import Path
+
+from cyclopts import App, CycloptsError
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"rl-depth: error: {message}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+from .. import __version__  # noqa: E402 - these import the neighbours
+from ..config import ConfigError, InputError, RunError, explain, find_preset, preset_source  # noqa: E402  # noqa: E402
+from . import bench, evaluate, findings, insight, scenes, sweep, train  # noqa: E402
+
+app = App(
+    name="rl-depth",
+    version=__version__,
+    help="Train contrastive goal-conditioned agents at many depths, stacked or looped, and see what depth buys.",
+    result_action="return_value",
+)
+app.register_install_completion_command(help="Install completion of commands and options for your shell.")
+
+for command in (train.train, evaluate.evaluate, evaluate.extrapolate, scenes.render, scenes.envs):
+    app.command(command)
+for command in (findings.compare, findings.thresholds, findings.calibrate, findings.report):
+    app.command(command)
+for command in (insight.inspect, insight.grid):
+    app.command(command)
+for command in (sweep.sweep, sweep.watch, bench.cost, bench.bench):
+    app.command(command)
+
+
+def _value_of(flag: str, arguments: list[str]) -> str | None:
+    """The value of a flag before the arguments are parsed: presets decide what parsing starts from."""
+    for given, following in zip(arguments, [*arguments[1:], None], strict=True):
+        if given == flag:
+            return following
+        if given.startswith(flag + "="):
+            return given.partition("=")[2]
+    return None
+
+
+# Flags of `train` that say nothing of what is trained.
+_NO_CONFIG = {f"--{name}" for name in inspect.signature(train.train).parameters} - {"--config", "--preset"}
+
+
+def _source(arguments: list[str]) -> Path | None:
+    """The TOML file that ``train`` takes unset options from: a preset, or the run that is resumed."""
+    preset, out = _value_of("--preset", arguments), _value_of("--out", arguments)
+    resumed = Path(out) / "config.toml" if out is not None and "--resume" in arguments else None
+    if resumed is not None and resumed.exists():
+        if preset is not None:
+            raise ConfigError(f"--preset {preset}: a run that is resumed keeps its configuration; drop one of the two")
+        return resumed
+    if "--resume" in arguments:
+        if out is None:
+            raise ConfigError("--resume: say which run with --out DIR")
+        if not any(given.startswith("--") and given.partition("=")[0] not in _NO_CONFIG for given in arguments):
+            raise ConfigError(f"--out {out}: holds no run to go on with; options of one, such as --env, would start it")
+    return find_preset(preset) if preset is not None else None
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point. Exits 0, 1 for a failure while running, 2 for a bad option or input, 130 when interrupted."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    source = None
+    try:
+        if arguments[:1] == ["train"]:
+            source = _source(arguments)
+        app.config = [preset_source(source)] if source else []
+        app(arguments, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        _fail(explain(error, source), 2)
+    except ConfigError as error:
+        _fail(str(error), 2)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+    except RunError as error:
+        _fail(str(error), 2 if isinstance(error, InputError) else 1)

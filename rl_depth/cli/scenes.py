@@ -1,0 +1,108 @@
+"""Looking at agents and environments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ..config import ConfigError, Whole
+from .common import Switch, at_least, start
+
+
+def render(
+    runs: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
+    /,
+    *,
+    env: str | None = None,
+    policy: str | None = None,
+    split: str | None = None,
+    backend: str | None = None,
+    episodes: Whole = 2,
+    depth: Whole | None = None,
+    seed: Whole = 0,
+    out: Path | None = None,
+    gif: Annotated[bool, Switch] = False,
+    size: Annotated[tuple[Whole, Whole], Parameter(negative="")] = (480, 360),
+) -> None:
+    """Make a video and an interactive page of episodes; several runs go side by side.
+
+    Parameters
+    ----------
+    runs
+        Run folders.
+    env
+        Show this environment instead of runs; needs --policy.
+    policy
+        Policy for --env: random.
+    split
+        Starts and goals to draw [default: evaluation goals].
+    backend
+        Physics backend for --env [default: the environment's first].
+    episodes
+        Episodes, one after another.
+    depth
+        Depth to act with, in dense layers [default: the trained depth].
+    seed
+        Seed of the episodes; the same starts and goals for all runs.
+    out
+        Folder for the files [default: videos/ in the first run's folder, or runs/render/ENV].
+    gif
+        Write a gif as well.
+    size
+        Width and height of one picture, pixels.
+    """
+    at_least("episodes", episodes, 1)
+    for side in size:
+        if not 64 <= side <= 4096:
+            raise ConfigError(f"--size {size[0]} {size[1]}: each must lie in 64 to 4096 pixels")
+    if bool(runs) == (env is not None):
+        raise ConfigError("render: give run folders, or --env NAME --policy random, not both and not neither")
+    if env is not None and policy != "random":
+        raise ConfigError(f"--policy {policy}: with --env it must be random")
+    if env is None and (policy is not None or backend is not None):
+        raise ConfigError("--policy and --backend go with --env; a run has its own")
+    if env is not None and depth is not None:
+        raise ConfigError(f"--depth {depth}: a random policy has no depth")
+    start()
+    from ..evaluation import episodes
+
+    options = episodes.Options(split=split, episodes=episodes, depth=depth, seed=seed, size=size, gif=gif)
+    if env is not None:
+        files = episodes.show_random(env, backend, options, out)
+    else:
+        files = episodes.show_runs(runs or [], options, out)
+    for file in files:
+        print(f"written: {file}")
+
+
+def envs(
+    names: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    /,
+    *,
+    check: Annotated[bool, Switch] = False,
+) -> None:
+    """List environments: sizes, splits, backends.
+
+    Parameters
+    ----------
+    names
+        Environments [default: all].
+    check
+        Step them on each of their backends instead, and print steps per second; all of them take a while.
+    """
+    from rl_depth import envs as registry
+
+    try:
+        chosen = [registry.check_name(name) for name in names or registry.names()]
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    start()
+    from ..runs import RunError
+    from . import tables
+
+    if not check:
+        tables.show_environments(chosen)
+    elif broken := tables.check_environments(chosen):
+        raise RunError(f"not finite under random actions: {', '.join(broken)}")

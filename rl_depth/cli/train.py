@@ -1,0 +1,70 @@
+"""Training."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from ..config import Config, Whole
+from .common import Switch, start
+
+
+def train(
+    *,
+    config: Config = Config(),  # noqa: B008 - frozen
+    preset: str | None = None,
+    out: Path | None = None,
+    resume: Annotated[bool, Switch] = False,
+    quiet: Annotated[bool, Switch] = False,
+    tensorboard: Annotated[bool, Switch] = False,
+    wandb: str | None = None,
+    devices: Whole | None = None,
+    distributed: Annotated[bool, Switch] = False,
+) -> None:
+    """Train the agents of one configuration; without options, a depth-8 agent in a small maze.
+
+    Parameters
+    ----------
+    preset
+        Start from a preset, named or a TOML file; flags go on top.
+    out
+        Run folder [default: a new one below runs/train].
+    resume
+        Go on with the run in OUT from its latest checkpoint; needs no other option.
+    quiet
+        Show no progress.
+    tensorboard
+        Write TensorBoard event files into the run folder too.
+    wandb
+        Log to this Weights & Biases project too.
+    devices
+        Devices of each process to spread seeds and batch over [default: all accelerators, or one CPU].
+    distributed
+        Train one run with all processes of this Slurm step or Open MPI job: srun --ntasks N rl-depth train ...
+    """
+    del preset  # main() made it the source of the options that no flag gave
+    start()
+    from .. import runs
+    from ..sweeps import executors
+    from ..training import hosts, session, trackers
+
+    if distributed:
+        hosts.join(executors.gpus())
+    path = Path(hosts.on_first(lambda: out if out is not None else runs.fresh_path(config)))
+    places: list[trackers.Tracker] = []
+    if tensorboard and hosts.is_first():
+        places.append(trackers.TensorBoard(path / "tensorboard"))
+    if wandb is not None and hosts.is_first():
+        places.append(trackers.WandB(wandb, config, path.name))
+    try:
+        session.train(config, path, resume=resume, quiet=quiet, trackers=places, devices=devices)
+    except session.Interrupted:
+        if hosts.is_first():
+            print(f"saved; go on with: rl-depth train --resume --out {path}", file=sys.stderr)
+        raise SystemExit(130) from None
+    finally:
+        for place in places:
+            place.close()
+    if hosts.is_first():
+        print(path)

@@ -1,1 +1,0 @@
-"""The sub-commands, by what they are about. Heavy imports stand inside the functions."""

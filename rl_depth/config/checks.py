@@ -1,0 +1,243 @@
+"""What values and combinations of options are allowed; every refusal is one line."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from rl_depth import envs
+
+from .errors import ConfigError
+from .options import NETWORKS, Options, TrunkConfig
+from .specs import Halt
+
+
+def check(config: Options) -> None:
+    """Raise `ConfigError` for the first thing that is wrong with a configuration."""
+    parts = (_check_ranges, _check_per_seed, _check_trunks, _check_loops, _check_counts, _check_data, _check_env)
+    for one in (*parts, _check_collector):
+        one(config)
+
+
+def check_depth(trunk: TrunkConfig, depth: int) -> int:
+    """Return a test depth, or raise ``ValueError`` naming what the trunk can act with."""
+    layers = trunk.block_layers
+    if depth < layers or depth % layers:
+        raise ValueError(f"depth {depth}: must be a positive multiple of the block's {layers} layers")
+    if not trunk.tied and depth > trunk.depth:
+        raise ValueError(
+            f"depth {depth}: this actor is stacked and has {trunk.depth} layers; only a looped one goes deeper"
+        )
+    return depth
+
+
+def check_halt(trunk: TrunkConfig, halt: Halt) -> Halt:
+    """Return a halting rule, or raise ``ValueError`` naming the bound that it must have.
+
+    A stacked trunk stops at its own depth at the latest, so that only a budget may not lie beyond.
+    """
+    check_depth(trunk if halt.rule == "budget" else replace(trunk, block="looped"), halt.max_depth)
+    return halt
+
+
+def option_name(field: str) -> str:
+    """The flag of a field: ``batch_size -> --batch-size``."""
+    return "--" + field.replace("_", "-")
+
+
+def _refuse(field: str, value: Any, allowed: str) -> None:
+    raise ConfigError(f"{option_name(field)} {value}: {allowed}")
+
+
+def _refuse_changed(config: Options, fields: Sequence[str], allowed: str) -> None:
+    for field in fields:
+        if getattr(config, field) != config.__dataclass_fields__[field].default:
+            _refuse(field, getattr(config, field), allowed)
+
+
+_AT_LEAST_ONE = [
+    "env_steps",
+    "seeds",
+    "width",
+    "block_layers",
+    "representation",
+    "actor_width",
+    "critic_width",
+    "phi_width",
+    "psi_width",
+    "batch_size",
+    "num_envs",
+    "unroll",
+    "updates",
+    "replay_steps",
+    "min_replay_steps",
+    "evals",
+    "eval_episodes",
+    "checkpoint_every",
+    "keep_checkpoints",
+]
+
+# What a number must satisfy, and how that is said.
+Range = tuple[Callable[[float], bool], str]
+_POSITIVE: Range = (lambda x: 0 < x < math.inf, "must be positive and finite")
+_SHARE: Range = (lambda x: 0 <= x <= 1, "must lie between 0 and 1")
+
+# Floats of learning that are traced, and so may differ between the seeds of one program.
+PER_SEED: dict[str, Range] = {
+    "actor_lr": _POSITIVE,
+    "critic_lr": _POSITIVE,
+    "temperature_lr": _POSITIVE,
+    "logsumexp_penalty": (lambda x: 0 <= x < math.inf, "must be finite and not negative"),
+    "target_entropy": (math.isfinite, "must be finite"),
+    "gamma": (lambda x: 0 < x < 1, "must lie strictly between 0 and 1"),
+}
+_RANGES: dict[str, Range] = PER_SEED | {
+    "residual_scale": _POSITIVE,
+    "step_limit": _POSITIVE,
+    "progressive": _SHARE,
+    "random_goals": _SHARE,
+}
+
+
+def _check_ranges(config: Options) -> None:
+    for field in _AT_LEAST_ONE:
+        value = getattr(config, field)
+        if value is not None and value < 1:
+            _refuse(field, value, "must be at least 1")
+    for field, (allows, allowed) in _RANGES.items():
+        value = getattr(config, field)
+        if value is not None and not allows(value):
+            _refuse(field, value, allowed)
+    if not 0 <= config.seed < 2**31:
+        _refuse("seed", config.seed, "must lie in [0, 2^31)")
+    if config.seed + config.seeds > 2**31:
+        _refuse("seeds", config.seeds, "the last seed must lie below 2^31")
+
+
+def _check_per_seed(config: Options) -> None:
+    for name, values in config.per_seed_values().items():
+        if name not in PER_SEED:
+            near = difflib.get_close_matches(name, PER_SEED, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise ConfigError(f"--per-seed {name}: {hint}There are {', '.join(PER_SEED)}")
+        if len(values) != config.seeds:
+            raise ConfigError(f"--per-seed {name}: has {len(values)} values for --seeds {config.seeds}")
+        allows, allowed = PER_SEED[name]
+        for value in values:
+            if not allows(value):
+                raise ConfigError(f"--per-seed {name} {value:g}: {allowed}")
+        _refuse_changed(config, (name,), f"has no effect beside --per-seed {name}; drop one")
+
+
+def _check_trunks(config: Options) -> None:
+    layers = config.block_layers
+    for field in ("depth", "actor_depth", "critic_depth", "phi_depth", "psi_depth", "collector_depth"):
+        depth = getattr(config, field)
+        if depth is None or (depth >= layers and depth % layers == 0):
+            continue
+        below = depth // layers * layers
+        nearest = [str(d) for d in (below, below + layers) if d >= layers] or [str(layers)]
+        _refuse(
+            field,
+            depth,
+            f"must be a positive multiple of --block-layers {layers}; nearest: {' or '.join(nearest)}",
+        )
+    for option in ("block", "depth", "width"):
+        given = [getattr(config, f"{owner}_{option}") is not None for owner in ("critic", "phi", "psi")]
+        if all(given):
+            value = getattr(config, f"critic_{option}")
+            _refuse(f"critic_{option}", value, f"has no effect beside --phi-{option} and --psi-{option}; drop one")
+
+
+# What a looped trunk's block and latent can be, and what any trunk that is applied again and again has besides.
+_BLOCK_OF_LOOP = ("injection", "latent", "step_conditioning", "step_limit")
+_LOOP_ONLY = (*_BLOCK_OF_LOOP, "backprop_steps", "progressive")
+
+
+def _check_loops(config: Options) -> None:
+    trunks = {network: config.trunk(network) for network in NETWORKS}
+    kinds = {trunk.block for trunk in trunks.values()}
+    if kinds == {"stacked"}:
+        _refuse_changed(config, _LOOP_ONLY, "only a looped trunk has this; add --block looped")
+    elif "looped" not in kinds:
+        _refuse_changed(config, _BLOCK_OF_LOOP, "only a looped trunk has this; add --block looped")
+    if kinds == {"iru"}:
+        _refuse_changed(config, ("norm", "residual_scale"), "an iru trunk has no residual block")
+    if config.injection == "none" and config.latent != "input" and "looped" in kinds:
+        _refuse("latent", config.latent, "with --injection none the input would never reach the trunk")
+
+
+def _check_counts(config: Options) -> None:
+    trunks = {network: config.trunk(network) for network in NETWORKS}
+    law = config.recurrence()
+    if law is None:
+        _refuse_changed(config, ("recurrence_draw", "progressive"), "add --train-recurrence")
+    most = max(law.largest if law else trunk.applications for trunk in trunks.values())
+    if config.backprop_steps != "all" and not 1 <= config.backprop_steps <= most:
+        _refuse("backprop_steps", config.backprop_steps, f"must lie in 1 to {most}, the most applications, or be all")
+    for network, trunk in trunks.items():
+        if law is not None and not trunk.tied and trunk.applications < law.largest:
+            _refuse(
+                "train_recurrence", config.train_recurrence, f"the stacked {network} has {trunk.applications} blocks"
+            )
+    if config.collect_depth is not None:
+        try:
+            check_depth(trunks["actor"], config.collect_depth)
+        except ValueError as error:
+            raise ConfigError(f"--collect-depth: {error}") from None
+
+
+def _check_data(config: Options) -> None:
+    if config.min_replay_steps > config.replay_steps:
+        _refuse(
+            "min_replay_steps",
+            config.min_replay_steps,
+            f"exceeds --replay-steps {config.replay_steps}: never reached",
+        )
+    if config.unroll > config.replay_steps:
+        _refuse("unroll", config.unroll, f"exceeds --replay-steps {config.replay_steps}")
+    # A goal lies ahead in the same episode, so the newest step of each environment is never trained on.
+    first = (config.warmup_epochs + 1) * config.unroll
+    ready = config.num_envs * (min(first, config.replay_steps) - 1)
+    if config.batch_size > ready:
+        _refuse(
+            "batch_size",
+            config.batch_size,
+            f"the replay buffer holds at most {ready} transitions with a future at the first gradient step; "
+            "lower it or raise --num-envs, --unroll or --min-replay-steps",
+        )
+    if config.batch_size < 2:
+        _refuse("batch_size", config.batch_size, "a contrastive batch needs at least 2 transitions")
+    if config.epochs <= config.warmup_epochs:
+        _refuse(
+            "env_steps",
+            config.env_steps,
+            f"ends before the first gradient step, at {(config.warmup_epochs + 1) * config.epoch_env_steps} steps",
+        )
+
+
+def _check_env(config: Options) -> None:
+    config.options_of_env()
+    try:
+        envs.check_name(config.env)
+    except ValueError as error:
+        raise ConfigError(f"--env: {error}") from None
+
+
+def _check_collector(config: Options) -> None:
+    depth = config.collector_depth
+    if depth is None:
+        return
+    if config.train_recurrence is not None:
+        _refuse(
+            "collector_depth", depth, "with --train-recurrence collector and learner would train at the same counts"
+        )
+    if config.collect_depth is not None:
+        _refuse("collect_depth", config.collect_depth, f"data is collected at --collector-depth {depth}; drop one")
+    try:
+        config.collector()
+    except ConfigError as error:
+        raise ConfigError(f"--collector-depth {depth}: its agent cannot be: {error}") from None

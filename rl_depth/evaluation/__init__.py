@@ -1,0 +1,1 @@
+"""A trained agent as a policy, and what it can do."""

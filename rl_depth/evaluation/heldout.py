@@ -1,0 +1,128 @@
+"""What happens inside a looped agent beyond the depths it was trained at.
+
+Axes: ``S`` seeds, ``D`` test depths, ``R`` applications, ``B`` held-out transitions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import runs
+from ..agents import losses
+from ..agents.crl import Batch
+from ..device import physics_options
+from ..networks.network import Network
+from ..training import replay, rollout
+from .policy import Policy, load
+
+_ENVS = 32  # environments that held-out episodes are collected in
+_TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Transitions of fresh episodes with goals reached later in them; never trained on."""
+
+    batches: Batch  # leaves [N, B, ...]
+
+    @classmethod
+    def collect(cls, policy: Policy, batches: int, seed: int) -> HeldOut:
+        """Run the agent as training does, drawing its actions at the depth that collects, in the training split."""
+        env, config = policy.env, policy.config
+
+        depth = None if config.collect_depth is None else jnp.int32(config.collect_depth)
+
+        def run(params: dict[str, Any], key: jax.Array) -> Batch:
+            start_key, step_key, pick_key = jax.random.split(key, 3)
+
+            def act(state: jax.Array, goal: jax.Array, key: jax.Array) -> jax.Array:
+                return policy.agent.act(params, state, goal, key, depth)
+
+            begun = rollout.start(env, _ENVS, start_key)
+            _, steps = rollout.collect(env, act, begun, env.episode_length, step_key)
+            empty = replay.create(env.episode_length, _ENVS, env.state_size, env.action_size)
+            kept = replay.insert(empty, steps)
+            picks = replay.sample(kept, jnp.float32(config.gamma), config.batch_size, batches, pick_key)
+            row, goal_row, copy = picks
+            return Batch(
+                state=kept.state[row, copy],
+                action=kept.action[row, copy],
+                goal=env.achieved_goal(kept.state[goal_row, copy]),
+            )
+
+        key = jax.random.fold_in(jax.random.key(seed), 1)
+        return cls(jax.jit(run, compiler_options=physics_options(env))(policy.params, key))
+
+
+def critic_by_depth(policy: Policy, held_out: HeldOut, depths: list[int]) -> dict[str, np.ndarray]:
+    """Categorical accuracy and InfoNCE (nats) of the critic, both encoders at each test depth: ``[D]`` each."""
+    agent = policy.agent
+
+    @jax.jit
+    def measure(params: dict[str, Any], batches: Batch, depth: jax.Array) -> dict[str, jax.Array]:
+        def one(batch: Batch) -> dict[str, jax.Array]:
+            phi, psi = agent.encode(params, batch, depth)
+            logits = losses.pairwise_energy(agent.energy_name, phi, psi)
+            _, metrics = losses.contrastive_loss(agent.loss, logits, jnp.float32(0.0))
+            return {name: metrics[name] for name in ("categorical_accuracy", "infonce")}
+
+        return jax.tree.map(jnp.mean, jax.lax.map(one, batches))
+
+    rows = [jax.device_get(measure(policy.params, held_out.batches, jnp.int32(depth))) for depth in depths]
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def latents_by_count(policy: Policy, held_out: HeldOut, count: int) -> dict[str, np.ndarray]:
+    """How the actor's latent moves, means over a held-out batch: ``[count]`` each.
+
+    ``step``: ``||h_{r+1} - h_r|| / ||h_r||``; ``angle``: between consecutive steps (degrees; the first has
+    none, NaN); ``size``: ``||h_{r+1}||`` relative to ``||h_1||``; ``two_starts``: distance between the latents
+    from two unlike starts, relative to their size, which vanishes where the loop forgets its start (path
+    independence, Anil et al. 2022, arXiv 2211.09961).
+    """
+    batch = jax.tree.map(lambda leaf: leaf[0], held_out.batches)
+    inputs = jnp.concatenate([batch.state, batch.goal], axis=-1)
+    net = policy.agent.actor
+    run = jax.jit(partial(_moves, net, count=count))
+    return {name: np.asarray(values) for name, values in run(policy.params["actor"], inputs).items()}
+
+
+def _moves(net: Network, params: Any, inputs: jax.Array, count: int) -> dict[str, jax.Array]:
+    def trace(start: jax.Array | None) -> jax.Array:
+        return net.apply({"params": params}, inputs, count, start, method=Network.latents)
+
+    h = trace(None)
+    # As large as the latent is after one application, for a loop may start from zero.
+    noise = jax.random.normal(jax.random.key(1), h.shape[1:])
+    other = trace(noise * (_length(h[1]) / _length(noise))[:, None])
+    steps = h[1:] - h[:-1]
+    cosine = jnp.sum(steps[1:] * steps[:-1], -1) / (_length(steps[1:]) * _length(steps[:-1]) + _TINY)
+    angle = jnp.rad2deg(jnp.arccos(jnp.clip(cosine, -1, 1))).mean(-1)
+    return {
+        "step": (_length(steps) / (_length(h[:-1]) + _TINY)).mean(-1),
+        "angle": jnp.concatenate([jnp.full(1, jnp.nan), angle]),
+        "size": (_length(h[1:]) / (_length(h[1]) + _TINY)).mean(-1),
+        "two_starts": (_length(h[1:] - other[1:]) / (_length(h[1:]) + _TINY)).mean(-1),
+    }
+
+
+def _length(vectors: jax.Array) -> jax.Array:
+    return jnp.linalg.norm(vectors, axis=-1)
+
+
+def probe(run: runs.Run, depths: list[int], *, batches: int = 8, seed: int = 0) -> dict[str, np.ndarray]:
+    """All of the above for every seed of a run: ``critic``'s metrics ``[S, D]``, latents' ``[S, R]``."""
+    config = run.config()
+    rows = []
+    for agent_seed in range(config.seed, config.seed + config.seeds):
+        policy = load(run, agent_seed)
+        held_out = HeldOut.collect(policy, batches, seed)
+        count = max(depths) // config.block_layers
+        rows.append(critic_by_depth(policy, held_out, depths) | latents_by_count(policy, held_out, count))
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}

@@ -1,0 +1,1 @@
+"""Layers, blocks, trunks and the one network class built on them. Knows no RL."""

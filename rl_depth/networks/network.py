@@ -1,0 +1,110 @@
+"""The network that actor, phi and psi share: input layer, trunk, head; and how its weights are drawn.
+
+Axes: ``...`` batch, ``I`` input, ``W`` width, ``Z`` latent, ``O`` output.
+"""
+
+from __future__ import annotations
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from ..config import Halt, TrunkConfig
+from .block import Dense, HiddenLayers, Params
+from .recurrence import Draw, Measure, iterate_until
+from .trunks import TRUNKS
+
+
+class Network(nn.Module):
+    """Input layer (Dense, LayerNorm, swish), trunk, linear head: actor, phi and psi alike.
+
+    Attributes:
+      trunk_config: the trunk.
+      out: outputs ``O`` of the head.
+    """
+
+    trunk_config: TrunkConfig
+    out: int
+
+    def setup(self) -> None:
+        """Declare the layers."""
+        self.input = HiddenLayers(1, self.trunk_config.width, self.trunk_config.precision)
+        self.trunk = TRUNKS[self.trunk_config.block](self.trunk_config)
+        self.head = Dense(self.out)
+
+    def __call__(self, x: jax.Array, depth: jax.Array | Draw | None = None, key: jax.Array | None = None) -> jax.Array:
+        """``x [..., I] -> [..., O]``; ``depth`` and ``key`` as in `Trunk`."""
+        return self.head(self.trunk(self.embed(x), depth, key))
+
+    def embed(self, x: jax.Array) -> jax.Array:
+        """The input layer: ``[..., I] -> [..., W]``."""
+        return self.input(x)
+
+    def latents(self, x: jax.Array, count: int, start: jax.Array | None = None) -> jax.Array:
+        """Latents before the first and after each of ``count`` applications: ``[count + 1, ..., Z]``.
+
+        ``start [..., Z]`` takes the place of the trunk's own initial latent.
+        """
+        embedded = self.embed(x)
+        first = self.trunk.start(embedded) if start is None else start
+
+        def body(h: jax.Array, i: jax.Array) -> tuple[jax.Array, jax.Array]:
+            h = self.trunk.step(h, embedded, i, jnp.int32(count))
+            return h, h
+
+        rest = lax.scan(body, first, jnp.arange(count))[1]
+        return jnp.concatenate([first[None], rest])
+
+    def until(self, x: jax.Array, halt: Halt, measure: Measure) -> tuple[jax.Array, jax.Array]:
+        """Apply the block until ``halt`` says stop, sample by sample.
+
+        Args:
+          x: ``[B, I]``.
+          halt: the rule; a stacked trunk stops at its own depth at the latest.
+          measure: what the rule compares with its eps.
+
+        Returns:
+          Outputs ``[B, O]`` and the dense layers that each sample took ``[B]``, int32.
+        """
+        c = self.trunk_config
+        most = halt.max_depth // c.block_layers
+        most = most if c.tied else min(most, c.applications)
+        embedded = self.embed(x)
+        total = jnp.int32(c.applications)
+        done = iterate_until(
+            lambda h, i: self.trunk.step(h, embedded, i, total),
+            lambda h: self.head(self.trunk.read(h)),
+            measure,
+            self.trunk.start(embedded),
+            eps=halt.eps,
+            patience=halt.patience,
+            most=most,
+        )
+        return done.outputs, done.count * c.block_layers
+
+
+_CHUNK = 1 << 16
+
+
+def draw_kernels(params: Params, key: jax.Array) -> Params:
+    """``params`` with every kernel ``[..., I, O]`` drawn uniformly from +-1/sqrt(I), as in Wang et al. (2025).
+
+    All are cut out of one stream of numbers that is drawn piece by piece: to compile a generator for each takes as
+    long as half a gradient step's program, and to run it on whole arrays leaves the processor's cache.
+    """
+    leaves, tree = jax.tree_util.tree_flatten_with_path(params)
+    sizes = [leaf.size if path[-1].key == "kernel" else 0 for path, leaf in leaves]
+
+    def draw(i: jax.Array) -> jax.Array:
+        return jax.random.uniform(jax.random.fold_in(key, i), (_CHUNK,), minval=-1.0)
+
+    numbers = lax.map(draw, jnp.arange(-(-sum(sizes) // _CHUNK))).reshape(-1)
+    drawn, start = [], 0
+    for (_, leaf), size in zip(leaves, sizes, strict=True):
+        own = numbers[start : start + size]
+        drawn.append(own.reshape(leaf.shape) / math.sqrt(leaf.shape[-2]) if size else leaf)
+        start += size
+    return tree.unflatten(drawn)

@@ -1,0 +1,166 @@
+"""What every kind of trunk shares: whatever can be written over ``start``, ``step`` and ``read``.
+
+Axes: ``...`` batch, ``W`` width, ``Z`` latent (``W``, or more where a kind carries more), ``N`` applications.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from ...config import TrunkConfig
+from ..block import Params
+from ..recurrence import Draw, iterate, iterate_drawn, iterate_forward, scan_blocks
+
+# Folded into a trunk's key before the index of an application, for the key itself draws the initial latent.
+_STEPS = 1
+
+
+@dataclass(frozen=True)
+class Application:
+    """What one application of a kind of trunk costs.
+
+    Attributes:
+      parameters: of its weights.
+      flops: operations of its matrix products per sample, two per multiply-add.
+      latent: entries of the latent ``Z``.
+      kept: entries per sample that the backward pass keeps of its inside, in the precision of matrix products.
+      serial: matrix products in sequence.
+    """
+
+    parameters: int
+    flops: int
+    latent: int
+    kept: int
+    serial: int
+
+
+class Trunk(nn.Module):
+    """Applications of a block in sequence. Depth counts dense layers: ``applications * block_layers``.
+
+    A kind says what one application is (`declare`, `advance`), what its latent begins as and what the head reads
+    (`start`, `read`), and what it costs (`application`). Weights of a ``stacked`` kind carry a leading axis ``N`` and
+    are scanned over, so that neither tracing nor compiling grows with depth; any other kind applies one set of weights
+    any number of times.
+    """
+
+    config: TrunkConfig
+
+    stacked: ClassVar[bool] = False
+
+    def setup(self) -> None:
+        """Declare the weights."""
+        self._weights = self.declare()
+        if self.config.latent == "learned":
+            self._learned = self.param("start", nn.initializers.normal(1.0), (self.config.width,))
+
+    def declare(self) -> Params:
+        """The weights: of one application, or of all with a leading axis ``N``."""
+        raise NotImplementedError
+
+    def advance(
+        self, weights: Params, h: jax.Array, x: jax.Array, i: jax.Array, count: jax.Array, key: jax.Array | None
+    ) -> jax.Array:
+        """One application with given weights: ``h [..., Z]``, ``x [..., W]`` ``-> [..., Z]``; see `step`."""
+        raise NotImplementedError
+
+    @staticmethod
+    def application(config: TrunkConfig) -> Application:
+        """What one application costs."""
+        raise NotImplementedError
+
+    def start(self, x: jax.Array, key: jax.Array | None = None) -> jax.Array:
+        """The initial latent ``[..., Z]``: the input, zero, a learned vector, or Gaussian noise.
+
+        Without a key the noise is one fixed vector, so that acting is a function and a sample's result does not
+        depend on its batch.
+        """
+        kind = self.config.latent
+        if kind == "zero":
+            return jnp.zeros_like(x)
+        if kind == "learned":
+            return jnp.broadcast_to(self._learned, x.shape)
+        if kind == "gaussian":
+            if key is None:
+                return jnp.broadcast_to(jax.random.normal(jax.random.key(0), x.shape[-1:]), x.shape)
+            return jax.random.normal(key, x.shape)
+        return x
+
+    def read(self, h: jax.Array) -> jax.Array:
+        """What the head reads of a latent: ``[..., Z] -> [..., W]``."""
+        return h
+
+    def step(
+        self, h: jax.Array, x: jax.Array, i: jax.Array, count: jax.Array, key: jax.Array | None = None
+    ) -> jax.Array:
+        """The ``i``-th of ``count`` applications.
+
+        Args:
+          h: latent ``[..., Z]``.
+          x: the input layer's output ``[..., W]``.
+          i: index, int32.
+          count: their number, int32.
+          key: for what is random in this application; None for what it does without.
+        """
+        weights = self._weights
+        if self.stacked:
+            weights = jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, i, keepdims=False), weights)
+        return self.advance(weights, h, x, i, count, key)
+
+    def __call__(self, x: jax.Array, depth: jax.Array | Draw | None = None, key: jax.Array | None = None) -> jax.Array:
+        """Run the trunk.
+
+        Args:
+          x: ``[..., W]``, the input layer's output.
+          depth: None for the trunk's own depth; traced dense layers to act with, forward only, a multiple of
+            ``block_layers``; or what a gradient step trains with. A stacked trunk runs its first blocks, all
+            at most; any other kind any number.
+          key: draws the initial latent where it is Gaussian, and whatever is random in an application, each with
+            ``fold_in(fold_in(key, 1), i)``.
+
+        Returns:
+          ``[..., W]``.
+        """
+        c = self.config
+        h = self.start(x, key)
+        steps = None if key is None else jax.random.fold_in(key, _STEPS)
+        if self.stacked:
+            return self.read(self._stack(h, x, depth, steps))
+        step = partial(self._turn, self._weights, x, steps)
+        if depth is None:
+            return self.read(iterate(step, h, c.applications, c.window, c.remat))
+        if isinstance(depth, Draw):
+            return self.read(iterate_drawn(step, h, depth, c.window, c.remat))
+        return self.read(iterate_forward(step, h, depth // c.block_layers))
+
+    def _turn(
+        self, weights: Params, x: jax.Array, key: jax.Array | None, h: jax.Array, i: jax.Array, count: jax.Array
+    ) -> jax.Array:
+        """An application with the trunk's key for all of them."""
+        return self.advance(weights, h, x, i, count, None if key is None else jax.random.fold_in(key, i))
+
+    def _stack(self, h: jax.Array, x: jax.Array, depth: jax.Array | Draw | None, key: jax.Array | None) -> jax.Array:
+        total = jnp.int32(self.config.applications)
+        if depth is None or isinstance(depth, Draw):
+            last = total if depth is None else depth.count
+
+            def body(latent: jax.Array, block: tuple[Params, jax.Array]) -> jax.Array:
+                weights, i = block
+                turn = partial(self._turn, weights, x, key)
+                if depth is None:
+                    return turn(latent, i, total)
+                return lax.cond(i < last, lambda y: turn(y, i, total), lambda y: y, latent)
+
+            blocks = (self._weights, jnp.arange(self.config.applications))
+            return scan_blocks(body, h, blocks, self.config.remat)
+
+        def through(i: jax.Array, latent: jax.Array) -> jax.Array:
+            return self.step(latent, x, i, total, None if key is None else jax.random.fold_in(key, i))
+
+        return lax.fori_loop(0, depth // self.config.block_layers, through, h)

@@ -1,0 +1,1 @@
+"""A grid of runs, resumable, handed to an executor."""

@@ -1,0 +1,1 @@
+"""Replay, rollout, the pure epoch, and the session around it."""

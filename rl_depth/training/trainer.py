@@ -1,0 +1,284 @@
+"""Training: pure programs over one typed state, and the thin loop on the host around them.
+
+An epoch is one `Trainer.collect` (``num_envs * unroll`` environment steps) and one `Trainer.learn` (``updates``
+gradient steps). Leading axis of every state: ``S`` seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rl_depth import envs
+from rl_depth.envs.base import GoalEnv
+
+from ..agents.crl import Agent, AgentState, Batch, Hyper
+from ..agents.losses import Metrics
+from ..config import Config, ConfigError
+from ..device import learning_options, physics_options
+from . import hosts, replay, rollout
+from .sharding import Layout
+
+# Streams of random numbers. A key is fold_in(fold_in(key(seed), stream), epoch): nothing is carried, so
+# evaluating or logging more or less often changes nothing else.
+_INIT, _START, _COLLECT, _LEARN, _EVALUATE = range(5)
+# Of a learner beside a collector, which has the streams above: it does bit for bit what it would do alone.
+_LEARNER_INIT, _LEARNER_LEARN = range(5, 7)
+
+
+class TrainState(flax.struct.PyTreeNode):
+    """Everything that a run is, for one seed."""
+
+    seed: jax.Array  # int32
+    epoch: jax.Array  # int32: epochs done
+    diverged: jax.Array  # int32: epoch in which a loss or a parameter became non-finite; -1 if none did
+    agent: AgentState
+    hyper: Hyper
+    rollout: rollout.Rollout
+    replay: replay.Replay
+    collector: AgentState | None = None  # the agent that acts, if it is not ``agent``
+
+
+def make_env(config: Config, split: str | None = None) -> GoalEnv:
+    """The environment of a configuration.
+
+    Raises:
+      ConfigError: it cannot be made as asked.
+    """
+    try:
+        return envs.make(config.env, split=split, backend=config.backend, **config.options_of_env())
+    except ValueError as error:
+        raise ConfigError(f"--env {config.env}: {error}") from None
+    except TypeError as error:  # an option of the wrong type, such as size="large"
+        raise ConfigError(f"--env-options {config.env_options}: {error}") from None
+
+
+def make_agent(config: Config, env: GoalEnv) -> Agent:
+    """The agent of a configuration."""
+    return Agent.of(config, env.state_size, env.goal_size, env.action_size)
+
+
+def eval_split(env: GoalEnv) -> str:
+    """The split that progress is measured on: the evaluation goals if the environment has such."""
+    return "eval" if "eval" in env.splits else env.splits[0]
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """The programs of a run. Each maps states of one seed; `Programs` map them over a leading axis."""
+
+    config: Config
+    env: GoalEnv
+    eval_env: GoalEnv
+    agent: Agent
+    layout: Layout
+    collector: Agent | None = None
+
+    @classmethod
+    def of(cls, config: Config, layout: Layout = Layout()) -> Trainer:  # noqa: B008 - frozen
+        """The trainer that a configuration describes, on one device unless told otherwise."""
+        env, collector = make_env(config), config.collector()
+        return cls(
+            config,
+            env,
+            make_env(config, eval_split(env)),
+            make_agent(config, env),
+            layout,
+            make_agent(collector, env) if collector else None,
+        )
+
+    def init(self, seed: jax.Array) -> TrainState:
+        """A run before its first epoch."""
+        c = self.config
+        key = partial(_key, seed, epoch=jnp.int32(0))
+        return TrainState(
+            seed=seed,
+            epoch=jnp.int32(0),
+            diverged=jnp.int32(-1),
+            agent=self.agent.create(key(_LEARNER_INIT if self.collector else _INIT)),
+            collector=self.collector.create(key(_INIT)) if self.collector else None,
+            hyper=Hyper.of(c, seed - c.seed),
+            rollout=rollout.start(self.env, c.num_envs, key(_START)),
+            replay=replay.create(c.replay_steps, c.num_envs, self.env.state_size, self.env.action_size),
+        )
+
+    def collect(self, state: TrainState) -> TrainState:
+        """Step the environments with the policy and store what they did; begins an epoch."""
+
+        def policy(observed: jax.Array, goal: jax.Array, key: jax.Array) -> jax.Array:
+            return agent.act(own.params, observed, goal, key, depth)
+
+        agent, own = (self.collector, state.collector) if self.collector else (self.agent, state.agent)
+        depth = None if self.config.collect_depth is None else jnp.int32(self.config.collect_depth)
+        key = _key(state.seed, _COLLECT, state.epoch)
+        rolled, transitions = rollout.collect(self.env, policy, state.rollout, self.config.unroll, key)
+        return state.replace(epoch=state.epoch + 1, rollout=rolled, replay=replay.insert(state.replay, transitions))
+
+    def learn(self, state: TrainState) -> tuple[TrainState, Metrics]:
+        """Take the epoch's gradient steps. Returns the means of their metrics; a collector's bear its name."""
+        own, metrics = self._learn(self.agent, state.agent, state, _LEARNER_LEARN if self.collector else _LEARN)
+        new = state.replace(agent=own)
+        if self.collector:
+            collector, its_metrics = self._learn(self.collector, state.collector, state, _LEARN)
+            new, metrics = new.replace(collector=collector), metrics | _of_collector(its_metrics)
+        return _keep_if_finite(state, new, metrics), metrics
+
+    def _learn(self, agent: Agent, own: AgentState, state: TrainState, stream: int) -> tuple[AgentState, Metrics]:
+        c = self.config
+        sample_key, update_key = jax.random.split(_key(state.seed, stream, state.epoch))
+        picks = replay.sample(state.replay, state.hyper.gamma, c.batch_size, c.updates, sample_key)
+
+        def step(own: AgentState, inputs: tuple[Any, jax.Array]) -> tuple[AgentState, Metrics]:
+            (row, goal_row, env), key = inputs
+            batch = Batch(
+                state=state.replay.state[row, env],
+                action=state.replay.action[row, env],
+                goal=self.env.achieved_goal(state.replay.state[goal_row, env]),
+            )
+            batch = self.layout.spread(batch)
+            return agent.update(own, batch, state.hyper, key, (state.epoch - 1) / max(c.epochs - 1, 1))
+
+        own, metrics = jax.lax.scan(step, own, (picks, jax.random.split(update_key, c.updates)))
+        return own, jax.tree.map(jnp.mean, metrics)
+
+    def evaluate(self, state: TrainState) -> dict[str, jax.Array]:
+        """Episodes of the policy's mode on the evaluation split, a collector's too; ``[eval_episodes]`` each."""
+        reset_key, key = jax.random.split(_key(state.seed, _EVALUATE, state.epoch))
+        reset_keys = self.layout.spread(jax.random.split(reset_key, self.config.eval_episodes))
+
+        def episodes(agent: Agent, own: AgentState) -> dict[str, jax.Array]:
+            def policy(observed: jax.Array, goal: jax.Array, key: jax.Array) -> jax.Array:
+                del key
+                return agent.act(own.params, observed, goal)
+
+            return rollout.evaluate(self.eval_env, policy, reset_keys, key)
+
+        found = episodes(self.agent, state.agent)
+        return found | _of_collector(episodes(self.collector, state.collector)) if self.collector else found
+
+
+def _key(seed: jax.Array, stream: int, epoch: jax.Array) -> jax.Array:
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), stream), epoch)
+
+
+def _of_collector(metrics: Metrics) -> Metrics:
+    return {f"collector_{name}": value for name, value in metrics.items() if name != "goal_distance"}
+
+
+def _keep_if_finite(state: TrainState, new: TrainState, metrics: Metrics) -> TrainState:
+    """``new``, or ``state`` with its old agents for good once anything became non-finite."""
+    agents, old = ((s.agent, s.collector) for s in (new, state))
+    leaves = jax.tree.leaves([metrics, [own.params for own in agents if own is not None]])
+    finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
+    good = finite & (state.diverged < 0)
+    agent, collector = jax.tree.map(lambda a, b: jnp.where(good, a, b), agents, old)
+    return state.replace(
+        agent=agent,
+        collector=collector,
+        diverged=jnp.where((state.diverged < 0) & ~finite, state.epoch, state.diverged),
+    )
+
+
+@dataclass(frozen=True)
+class Programs:
+    """A trainer's programs, compiled for all seeds of the run."""
+
+    init: Callable[[jax.Array], TrainState]
+    collect: Callable[[TrainState], TrainState]
+    learn: Callable[[TrainState], tuple[TrainState, Metrics]]
+    evaluate: Callable[[TrainState], dict[str, jax.Array]]
+
+    @classmethod
+    def of(cls, trainer: Trainer) -> Programs:
+        """Wrap a trainer's programs for its devices; each compiles when first called."""
+        layout = trainer.layout
+        place = None
+        if layout.mesh is not None:
+            place = shardings(layout, jax.eval_shape(jax.vmap(trainer.init), seeds_of(trainer.config)))
+        logged = layout.whole
+
+        def on_devices(program: Callable[..., Any], given: Any, found: Any, **options: Any) -> Callable[..., Any]:
+            return jax.jit(layout.over_seeds(program), in_shardings=given, out_shardings=found, **options)
+
+        physics = {"compiler_options": physics_options(trainer.env)}
+        learning = {"compiler_options": learning_options()}
+        return cls(
+            init=on_devices(trainer.init, layout.per_seed(), place, **physics),
+            collect=on_devices(trainer.collect, (place,), place, donate_argnums=0, **physics),
+            learn=on_devices(trainer.learn, (place,), (place, logged), donate_argnums=0, **learning),
+            evaluate=on_devices(trainer.evaluate, (place,), logged, **physics),
+        )
+
+    def compile(self, state: TrainState) -> Programs:
+        """The same programs, compiled for states like this one."""
+        like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
+        lowered = {name: getattr(self, name).lower(like) for name in ("collect", "learn", "evaluate")}
+        return Programs(init=self.init, **{name: program.compile() for name, program in lowered.items()})
+
+
+def shardings(layout: Layout, like: TrainState) -> TrainState | None:
+    """Where the arrays of a state lie: environments and their transitions are spread like the batch."""
+    if layout.mesh is None:
+        return None
+    place = jax.tree.map(lambda _: layout.per_seed(), like)
+    by_env, by_step = layout.per_seed(1), layout.per_seed(2)
+    return place.replace(
+        rollout=jax.tree.map(lambda _: by_env, like.rollout),
+        replay=place.replay.replace(state=by_step, action=by_step, last=by_step, open=by_env),
+    )
+
+
+def seeds_of(config: Config) -> jax.Array:
+    """The run's seeds, ``[S]`` int32."""
+    return jnp.arange(config.seeds, dtype=jnp.int32) + config.seed
+
+
+def to_arrays(state: TrainState) -> dict[str, np.ndarray]:
+    """The state as named host arrays, for a checkpoint; whole on the first process, empty on others."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(state)
+    whole = {jax.tree_util.keystr(path): hosts.gather(_without_keys(leaf)) for path, leaf in leaves}
+    return {name: array for name, array in whole.items() if array is not None}
+
+
+def from_arrays(
+    template: TrainState,
+    arrays: dict[str, np.ndarray],
+    layout: Layout = Layout(),  # noqa: B008 - frozen
+) -> TrainState:
+    """The inverse of `to_arrays`, for a state of the template's shapes and dtypes, on the devices of a layout.
+
+    Raises:
+      ValueError: an array is missing or of another shape or dtype.
+    """
+
+    places = jax.tree_util.tree_leaves_with_path(shardings(layout, template))
+    place = {jax.tree_util.keystr(path): sharding for path, sharding in places}
+
+    def restore(path: Any, like: Any) -> jax.Array:
+        name = jax.tree_util.keystr(path)
+        is_key = jnp.issubdtype(like.dtype, jax.dtypes.prng_key)
+        shape, dtype = (like.shape, like.dtype) if not is_key else _key_layout(like)
+        found = arrays.get(name)
+        if found is None or found.shape != shape or found.dtype != dtype:
+            held = "missing" if found is None else f"{found.dtype}{list(found.shape)}"
+            raise ValueError(f"checkpoint entry {name} is {held}, not {dtype}{list(shape)}")
+        array = layout.put(found, place.get(name))
+        return jax.random.wrap_key_data(array) if is_key else array
+
+    return jax.tree_util.tree_map_with_path(restore, template)
+
+
+def _without_keys(leaf: jax.Array) -> jax.Array:
+    return jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+
+
+def _key_layout(like: Any) -> tuple[tuple[int, ...], Any]:
+    data = jax.eval_shape(jax.random.key_data, like)
+    return data.shape, data.dtype

@@ -1,0 +1,123 @@
+"""The update against the textbook one of `rl_depth.reference`, and what else an agent promises."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rl_depth.agents.crl import _ADAM, Agent, AgentState, Batch, Hyper
+from rl_depth.bench.reference import Reference, restacked
+from rl_depth.config import NETWORKS, Config
+
+SIZES = (4, 2, 3)
+
+
+def setup(**options):
+    config = Config(width=16, representation=8, batch_size=32, **options)
+    agent = Agent.of(config, *SIZES)
+    keys = jax.random.split(jax.random.key(1), 3)
+    batch = Batch(*(jax.random.normal(k, (32, n)) for k, n in zip(keys, (4, 3, 2), strict=True)))
+    return config, agent, batch
+
+
+OPTIONS = [
+    {"block": "stacked", "depth": 8, "block_layers": 4},
+    {"block": "looped", "depth": 8, "block_layers": 4},
+    {"block": "stacked", "remat": True, "depth": 16, "block_layers": 1, "random_goals": 0.5},
+    {"block": "looped", "remat": True, "depth": 16, "block_layers": 1, "random_goals": 0.25},
+    {"block": "looped", "injection": "concat", "energy": "l2", "step_conditioning": True},
+    {"block": "looped", "norm": "pre", "latent": "learned", "residual_scale": 0.5},
+    {"block": "looped", "norm": "post", "injection": "add", "latent": "zero", "step_limit": 0.2},
+    {"energy": "dot", "loss": "sym_infonce", "norm": "post"},
+    {"energy": "cosine", "loss": "bwd_infonce", "norm": "pre"},
+    {"energy": "dot", "loss": "binary_nce"},
+    {"energy": "l2", "loss": "sym_infonce"},
+    {"loss": "binary_nce", "actor_block": "looped", "psi_depth": 2, "phi_width": 24},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_update_equals_the_textbook_update(options):
+    """In float64, for Adam turns rounding in a near-zero gradient into a step of up to the learning rate."""
+    small = {"depth": 4, "block_layers": 2}  # the textbook's compiler takes seconds per layer
+    options = {"random_goals": 0.0, "actor_lr": 1e-3, "temperature_lr": 1e-2} | small | options
+    config, agent, batch = setup(**options)
+    reference = Reference(config, SIZES[2])
+    created = jax.jit(agent.create)(jax.random.key(0))
+    with jax.enable_x64(True):
+        wide = partial(jax.tree.map, lambda leaf: leaf.astype(jnp.float64))
+        params, batch, hyper = wide(created.params), wide(batch), Hyper.of(config)
+        state, slow = AgentState(params=params, optimizer=_ADAM.init(params)), reference.create(params)
+        update, slow_update = jax.jit(agent.update), jax.jit(reference.update)
+        for step in range(3):
+            key = jax.random.key(step)
+            state, _ = update(state, batch, hyper, key)
+            slow = slow_update(slow, batch, hyper, agent.action_key(key))
+    wanted = {name: restacked(config.trunk(name), slow.params[name]) for name in NETWORKS}
+    wanted = dict(jax.tree_util.tree_leaves_with_path(wanted | {"log_temperature": slow.params["log_temperature"]}))
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state.params):
+        np.testing.assert_allclose(leaf, wanted[path], atol=1e-8, err_msg=str(path))
+
+
+def test_gradients_equal_the_textbook_ones_to_float32_rounding():
+    """The first step's gradients, read off Adam's first moment, in the precision that users train with."""
+    config, agent, batch = setup(depth=16, random_goals=0.5)
+    reference = Reference(config, SIZES[2])
+    state = jax.jit(agent.create)(jax.random.key(0))
+    slow = reference.create(state.params)
+    key = jax.random.key(1)
+    state, _ = jax.jit(agent.update)(state, batch, Hyper.of(config), key)
+    slow = jax.jit(reference.update)(slow, batch, Hyper.of(config), agent.action_key(key))
+    moments = {"actor": slow.optimizers["actor"].mu, **slow.optimizers["critic"].mu}
+    for name in NETWORKS:
+        wanted = restacked(config.trunk(name), moments[name])
+        for ours, theirs in zip(jax.tree.leaves(state.optimizer.mu[name]), jax.tree.leaves(wanted), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=2e-6 * np.abs(theirs).max())
+
+
+def test_random_goals_reach_the_actor_alone():
+    config, agent, batch = setup(random_goals=0.0)
+    _, mixed, _ = setup(random_goals=0.5)
+    state = jax.jit(agent.create)(jax.random.key(0))
+    (plain, _), (other, _) = (
+        jax.jit(one.update)(state, batch, Hyper.of(config), jax.random.key(2)) for one in (agent, mixed)
+    )
+    assert all(map(np.array_equal, *map(jax.tree.leaves, (plain.params["phi"], other.params["phi"]))))
+    assert not np.allclose(plain.params["actor"]["head"]["kernel"], other.params["actor"]["head"]["kernel"])
+
+
+def test_mixed_goals_are_those_of_the_next_transition():
+    _, agent, batch = setup(random_goals=0.25)
+    mixed = agent._mix_goals(batch.goal)
+    np.testing.assert_array_equal(mixed[:8], batch.goal[1:9])
+    np.testing.assert_array_equal(mixed[8:], batch.goal[8:])
+
+
+def test_the_mode_and_draws_lie_in_the_action_range():
+    _, agent, batch = setup()
+    params = jax.jit(agent.create)(jax.random.key(0)).params
+    mode = agent.act(params, batch.state, batch.goal)
+    draw = agent.act(params, batch.state, batch.goal, jax.random.key(1))
+    assert mode.shape == draw.shape == (32, 3)
+    assert np.abs(mode).max() < 1 and np.abs(draw).max() <= 1
+    assert not np.allclose(mode, draw)
+
+
+def test_a_known_critic_is_learnt():
+    """Goals that equal the action make it the one thing to tell apart: accuracy rises to nearly one."""
+    config, agent, _ = setup(critic_lr=3e-3, depth=4)
+    agent = Agent.of(config, 4, 3, 3)
+    state = jax.jit(agent.create)(jax.random.key(0))
+    hyper = Hyper.of(config)
+
+    def step(state, key):
+        keys = jax.random.split(key, 3)
+        action = jax.random.uniform(keys[0], (32, 3), minval=-1)
+        batch = Batch(jax.random.normal(keys[1], (32, 4)), action, action)
+        return agent.update(state, batch, hyper, keys[2])
+
+    state, metrics = jax.jit(lambda s: jax.lax.scan(step, s, jax.random.split(jax.random.key(5), 600)))(state)
+    assert metrics["categorical_accuracy"][:20].mean() < 0.3
+    assert metrics["categorical_accuracy"][-20:].mean() > 0.9
