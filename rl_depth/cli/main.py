@@ -8,15 +8,15 @@ from pathlib import Path
 
 from cyclopts import App, CycloptsError
 
+from .. import __version__
+from ..config import ConfigError, RunError, exit_code, explain, find_preset, preset_source
+from . import bench, evaluate, findings, insight, scenes, sweep, train
+
 
 def _fail(message: str, code: int) -> None:
     print(f"rl-depth: error: {message}", file=sys.stderr)
     raise SystemExit(code)
 
-
-from .. import __version__  # noqa: E402 - these import the neighbours
-from ..config import ConfigError, InputError, RunError, explain, find_preset, preset_source  # noqa: E402  # noqa: E402
-from . import bench, evaluate, findings, insight, scenes, sweep, train  # noqa: E402
 
 app = App(
     name="rl-depth",
@@ -77,11 +77,9 @@ def main(arguments: list[str] | None = None) -> None:
         app(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         _fail(explain(error, source), 2)
-    except ConfigError as error:
-        _fail(str(error), 2)
+    except (ConfigError, RunError) as error:
+        _fail(str(error), exit_code(error))
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except BrokenPipeError:
         sys.stderr.close()
-    except RunError as error:
-        _fail(str(error), 2 if isinstance(error, InputError) else 1)

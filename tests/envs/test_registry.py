@@ -51,7 +51,7 @@ def test_an_environment_from_outside(monkeypatch):
         ({"name": "point_maze", "layout": "bigg"}, "unknown maze layout 'bigg'; nearest: big"),
         ({"name": "point_maze", "size": 7}, "unknown option 'size' .* known: split, backend, layout"),
         ({"name": "nowhere.at.all:Env"}, "cannot be imported: No module named 'nowhere'"),
-        ({"name": "envs.base:Nothing"}, "cannot be imported: .* has no attribute 'Nothing'"),
+        ({"name": "rl_depth.envs.base:Nothing"}, "cannot be imported: .* has no attribute 'Nothing'"),
         ({"name": "outside:Contractless"}, "lacks backends, view, reset, step"),
     ],
 )

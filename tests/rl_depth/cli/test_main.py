@@ -152,14 +152,14 @@ def test_out_may_not_be_a_file(cli):
     assert (cli.folder / "notes").read_text() == "keep"
 
 
-def test_a_package_that_hides_one_of_ours_is_named(tmp_path):
-    (tmp_path / "envs").mkdir()
-    (tmp_path / "envs" / "__init__.py").write_text("")
-    command = [sys.executable, "-c", "from rl_depth.cli.main import main; main(['envs'])"]
+def test_packages_of_the_user_s_own_hide_none_of_ours(tmp_path):
+    for name in ("envs", "analysis", "configs"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise ImportError('not yours')")
+    command = [sys.executable, "-m", "rl_depth", "envs"]
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 2 and done.stderr.count("\n") == 1
-    assert f"{tmp_path / 'envs' / '__init__.py'}: hides the package 'envs'" in done.stderr
+    assert done.returncode == 0 and "point_maze" in done.stdout, done.stderr
 
 
 def test_a_missing_run_is_a_failure(cli):
