@@ -106,14 +106,14 @@ def extrapolate(
     from rl_depth.analysis import extrapolation as judging
 
     from .. import device
-    from ..evaluation import capability, depths
+    from ..evaluation import beyond, capability
     from . import tables
 
     names = list(dict.fromkeys(metrics or ["success_any", "time_at_goal", "dist_final"]))
     protocol = capability.Protocol(split, episodes, depths=tuple(sorted(set(depths))), seed=seed)
-    chosen, shallow = depths.those_that_reach(compare.collect(runs), protocol.depths)
+    chosen, shallow = beyond.those_that_reach(compare.collect(runs), protocol.depths)
     show_notes([f"{run.path}: left out, for its actor is stacked and too shallow" for run in shallow])
-    found = depths.measure(chosen, protocol, names)
+    found = beyond.measure(chosen, protocol, names)
     verdicts = [judging.judge(one, seed) for one in found]
     tables.show_extrapolation(found, verdicts)
     content = {

@@ -15,6 +15,7 @@ from .. import runs
 from ..config import Config, ConfigError, Halt, check_depth, check_halt
 from ..device import physics_options
 from ..training import metrics, rollout
+from ..training.acting import Halting, Plain
 from ..training.trainer import eval_split, make_env
 from .policy import Policy, load
 
@@ -123,8 +124,8 @@ def _program(policy: Policy, env: GoalEnv, protocol: Protocol) -> Any:
             action, taken = agent.act_until(params, observed, goal, halt, drawn)
             return action, taken // layers
 
-        most = halt.max_depth // layers if halt is not None else 0
-        return rollout.evaluate(env, act, reset_keys, key, most)
+        acting = Plain(act) if halt is None else Halting(act, halt.max_depth // layers)
+        return rollout.evaluate(env, acting, reset_keys, key)
 
     return jax.jit(run, compiler_options=physics_options(env))
 

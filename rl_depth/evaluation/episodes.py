@@ -24,6 +24,7 @@ from .. import render
 from ..config import ConfigError, check_depth
 from ..device import physics_options
 from ..training import rollout
+from ..training.acting import Plain
 from ..training.trainer import eval_split, make_env
 from . import policy
 
@@ -151,7 +152,7 @@ def _clips(
         def acting(state: jax.Array, goal: jax.Array, action_key: jax.Array) -> jax.Array:
             return act(params, state, goal, action_key if draw else None, depth)
 
-        return rollout.record(env, acting, key)
+        return rollout.record(env, Plain(acting), key)
 
     clips = []
     for episode in range(options.episodes):

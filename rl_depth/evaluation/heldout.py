@@ -19,6 +19,7 @@ from ..agents.crl import Batch
 from ..device import physics_options
 from ..networks.network import Network
 from ..training import replay, rollout
+from ..training.acting import Plain
 from .policy import Policy, load
 
 _ENVS = 32  # environments that held-out episodes are collected in
@@ -44,8 +45,8 @@ class HeldOut:
             def act(state: jax.Array, goal: jax.Array, key: jax.Array) -> jax.Array:
                 return policy.agent.act(params, state, goal, key, depth)
 
-            begun = rollout.start(env, _ENVS, start_key)
-            _, steps = rollout.collect(env, act, begun, env.episode_length, step_key)
+            begun = rollout.start(env, Plain(act), _ENVS, start_key)
+            _, steps = rollout.collect(env, Plain(act), begun, env.episode_length, step_key)
             empty = replay.create(env.episode_length, _ENVS, env.state_size, env.action_size)
             kept = replay.insert(empty, steps)
             picks = replay.sample(kept, jnp.float32(config.gamma), config.batch_size, batches, pick_key)

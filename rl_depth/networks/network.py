@@ -15,7 +15,7 @@ from jax import lax
 from ..config import Halt, TrunkConfig
 from .block import Dense, HiddenLayers, Params
 from .recurrence import Draw, Measure, iterate_until
-from .trunks import TRUNKS
+from .trunks import make_trunk
 
 
 class Network(nn.Module):
@@ -32,7 +32,7 @@ class Network(nn.Module):
     def setup(self) -> None:
         """Declare the layers."""
         self.input = HiddenLayers(1, self.trunk_config.width, self.trunk_config.precision)
-        self.trunk = TRUNKS[self.trunk_config.block](self.trunk_config)
+        self.trunk = make_trunk(self.trunk_config)
         self.head = Dense(self.out)
 
     def __call__(self, x: jax.Array, depth: jax.Array | Draw | None = None, key: jax.Array | None = None) -> jax.Array:

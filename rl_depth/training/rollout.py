@@ -15,12 +15,11 @@ from brax.envs.base import State
 
 from rl_depth.envs.base import GoalEnv
 
+from .acting import Carry, Policy, begin_all
 from .replay import Transitions
 
-# (observed state [E, X], goal [E, G], key) -> action [E, A]
-Policy = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
-# The same for a policy that chooses how often it applies its block -> action [E, A], count [E]
-HaltingPolicy = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+# Folded into a key for what policies draw when an episode begins: the key itself draws the episode.
+_BEGIN = 1
 
 
 class Rollout(flax.struct.PyTreeNode):
@@ -28,12 +27,14 @@ class Rollout(flax.struct.PyTreeNode):
 
     env: State  # leaves [E, ...]
     steps: jax.Array  # [E] int32: steps taken in the present episode
+    carry: Carry = ()  # leaves [E, ...]: the policy's
 
 
-def start(env: GoalEnv, num_envs: int, key: jax.Array) -> Rollout:
+def start(env: GoalEnv, policy: Policy, num_envs: int, key: jax.Array) -> Rollout:
     """Fresh episodes in ``num_envs`` environments."""
     keys = jax.random.split(key, num_envs)
-    return Rollout(env=jax.vmap(env.reset)(keys), steps=jnp.zeros(num_envs, jnp.int32))
+    carry = begin_all(policy, num_envs, jax.random.fold_in(key, _BEGIN))
+    return Rollout(env=jax.vmap(env.reset)(keys), steps=jnp.zeros(num_envs, jnp.int32), carry=carry)
 
 
 def collect(env: GoalEnv, policy: Policy, rollout: Rollout, length: int, key: jax.Array) -> tuple[Rollout, Transitions]:
@@ -42,12 +43,15 @@ def collect(env: GoalEnv, policy: Policy, rollout: Rollout, length: int, key: ja
     def step(rollout: Rollout, key: jax.Array) -> tuple[Rollout, Transitions]:
         action_key, reset_key = jax.random.split(key)
         state, goal = split_observation(env, rollout.env.obs)
-        action = policy(state, goal, action_key)
+        action, carry = policy.act(rollout.carry, state, goal, action_key)
         env_state = jax.vmap(env.step)(rollout.env, action)
         steps = rollout.steps + 1
         done = (env_state.done > 0) | (steps >= env.episode_length)
         env_state = _reset_finished(env, env_state, done, reset_key)
-        return Rollout(env=env_state, steps=jnp.where(done, 0, steps)), Transitions(state, action, done)
+        fresh = begin_all(policy, done.shape[0], jax.random.fold_in(reset_key, _BEGIN))
+        carry = jax.tree.map(lambda new, old: jnp.where(_along(done, new), new, old), fresh, carry)
+        steps = jnp.where(done, 0, steps)
+        return Rollout(env=env_state, steps=steps, carry=carry), Transitions(state, action, done)
 
     return jax.lax.scan(step, rollout, jax.random.split(key, length))
 
@@ -72,9 +76,7 @@ def _along(mask: jax.Array, leaf: jax.Array) -> jax.Array:
     return mask.reshape(mask.shape + (1,) * (leaf.ndim - mask.ndim))
 
 
-def evaluate(
-    env: GoalEnv, policy: Policy | HaltingPolicy, reset_keys: jax.Array, key: jax.Array, most: int = 0
-) -> dict[str, jax.Array]:
+def evaluate(env: GoalEnv, policy: Policy, reset_keys: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
     """Run one whole episode from each of ``reset_keys [E]``.
 
     Args:
@@ -82,33 +84,36 @@ def evaluate(
       policy: acts.
       reset_keys: one per episode.
       key: for the policy's draws.
-      most: the largest count of a policy that chooses it; 0 for one that does not.
 
     Returns:
-      Per episode ``[E]``, over the steps until it ended:
-      ``time_at_goal`` (steps within the goal radius), ``success_any`` (reached at least once),
-      ``success_final``, ``episode_steps``, ``goal_distance`` (difficulty, as the environment defines it),
-      ``dist_mean``, ``dist_min``, ``dist_final`` (m), and ``<name>_mean`` and ``<name>_max`` of every further
-      metric of the environment; with ``most`` also ``spent [E, most]``: steps that took 1, 2, ... applications.
+      Per episode ``[E]``, over the steps until it ended: ``time_at_goal`` (steps within the goal radius),
+      ``success_any`` (reached at least once), ``success_final``, ``steps_to_success`` (1, 2, ...: the first step
+      within the radius; the episode's length where there is none), ``solved_at_start`` (1 if the episode began within
+      the radius), ``episode_steps``, ``goal_distance`` (difficulty, as the environment defines it), ``dist_mean``,
+      ``dist_min``, ``dist_final`` (m), and ``<name>_mean`` and ``<name>_max`` of every further metric of the
+      environment; of a policy with ``most`` also ``spent [E, most]``: steps that took 1, 2, ... applications.
     """
     state = jax.vmap(env.reset)(reset_keys)
-    totals = _Totals.start(tuple(state.metrics), reset_keys.shape[0])
-    spent = jnp.zeros((reset_keys.shape[0], most))
+    episodes = reset_keys.shape[0]
+    totals = _Totals.start(tuple(state.metrics), episodes)
+    spent = jnp.zeros((episodes, policy.most))
 
-    def step(carry: tuple[State, _Totals, jax.Array], key: jax.Array) -> tuple[tuple[Any, ...], None]:
-        state, totals, spent = carry
-        action = policy(*split_observation(env, state.obs), key)
-        if most:
-            action, count = action
-            spent = spent + totals.alive[:, None] * jax.nn.one_hot(count - 1, most)
+    def step(running: tuple[Any, ...], key: jax.Array) -> tuple[tuple[Any, ...], None]:
+        state, totals, spent, carry = running
+        action, carry = policy.act(carry, *split_observation(env, state.obs), key)
+        if policy.most:
+            spent = spent + totals.alive[:, None] * jax.nn.one_hot(policy.spent(carry) - 1, policy.most)
         state = jax.vmap(env.step)(state, action)
-        return (state, totals.add(state), spent), None
+        return (state, totals.add(state), spent, carry), None
 
-    goal_distance = state.info["goal_distance"]
+    observed, goal = split_observation(env, state.obs)
+    apart = jnp.linalg.norm(env.achieved_goal(observed) - goal, axis=-1)
+    begun = {"goal_distance": state.info["goal_distance"], "solved_at_start": (apart < env.goal_radius).astype(float)}
+    carry = begin_all(policy, episodes, jax.random.fold_in(key, _BEGIN))
     keys = jax.random.split(key, env.episode_length)
-    (_, totals, spent), _ = jax.lax.scan(step, (state, totals, spent), keys)
-    found = {"goal_distance": goal_distance, **totals.summary()}
-    return found | {"spent": spent} if most else found
+    (_, totals, spent, _), _ = jax.lax.scan(step, (state, totals, spent, carry), keys)
+    found = {**begun, **totals.summary()}
+    return found | {"spent": spent} if policy.most else found
 
 
 class _Totals(flax.struct.PyTreeNode):
@@ -116,6 +121,7 @@ class _Totals(flax.struct.PyTreeNode):
 
     alive: jax.Array  # [E] bool: the episode still runs
     steps: jax.Array  # [E]
+    until: jax.Array  # [E]: steps up to the first success; all so far where there was none
     total: dict[str, jax.Array]  # [E] each
     largest: dict[str, jax.Array]
     smallest: dict[str, jax.Array]
@@ -131,6 +137,7 @@ class _Totals(flax.struct.PyTreeNode):
         return cls(
             alive=jnp.ones(episodes, bool),
             steps=jnp.zeros(episodes),
+            until=jnp.zeros(episodes),
             total=filled(0.0),
             largest=filled(-jnp.inf),
             smallest=filled(jnp.inf),
@@ -146,6 +153,7 @@ class _Totals(flax.struct.PyTreeNode):
         return _Totals(
             alive=self.alive & ~(state.done > 0),
             steps=self.steps + self.alive,
+            until=self.until + (self.alive & ~(self.largest["success"] > 0)),
             total=update(jnp.add, self.total),
             largest=update(jnp.maximum, self.largest),
             smallest=update(jnp.minimum, self.smallest),
@@ -160,6 +168,7 @@ class _Totals(flax.struct.PyTreeNode):
             "time_at_goal": self.total["success"],
             "success_any": self.largest["success"],
             "success_final": self.final["success"],
+            "steps_to_success": self.until,
             "dist_mean": mean["dist"],
             "dist_min": self.smallest["dist"],
             "dist_final": self.final["dist"],
@@ -187,10 +196,13 @@ def record(env: GoalEnv, policy: Policy, key: jax.Array) -> tuple[State, dict[st
             "done": state.done > 0,
         }
 
-    def step(state: State, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
+    def step(running: tuple[State, Carry], key: jax.Array) -> tuple[tuple[State, Carry], dict[str, jax.Array]]:
+        state, carry = running
         observed, goal = split_observation(env, state.obs)
-        state = env.step(state, policy(observed[None], goal[None], key)[0])
-        return state, show(state)
+        action, carry = policy.act(carry, observed[None], goal[None], key)
+        state = env.step(state, action[0])
+        return (state, carry), show(state)
 
-    _, rest = jax.lax.scan(step, first, jax.random.split(run_key, env.episode_length))
+    carry = begin_all(policy, 1, jax.random.fold_in(run_key, _BEGIN))
+    _, rest = jax.lax.scan(step, (first, carry), jax.random.split(run_key, env.episode_length))
     return first, jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), show(first), rest)

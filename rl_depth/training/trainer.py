@@ -24,6 +24,7 @@ from ..agents.losses import Metrics
 from ..config import Config, ConfigError
 from ..device import learning_options, physics_options
 from . import hosts, replay, rollout
+from .acting import Both, Plain, Policy
 from .sharding import Layout
 
 # Streams of random numbers. A key is fold_in(fold_in(key(seed), stream), epoch): nothing is carried, so
@@ -105,7 +106,7 @@ class Trainer:
             agent=self.agent.create(key(_LEARNER_INIT if self.collector else _INIT)),
             collector=self.collector.create(key(_INIT)) if self.collector else None,
             hyper=Hyper.of(c, seed - c.seed),
-            rollout=rollout.start(self.env, c.num_envs, key(_START)),
+            rollout=rollout.start(self.env, Policy(), c.num_envs, key(_START)),
             replay=replay.create(c.replay_steps, c.num_envs, self.env.state_size, self.env.action_size),
         )
 
@@ -118,7 +119,7 @@ class Trainer:
         agent, own = (self.collector, state.collector) if self.collector else (self.agent, state.agent)
         depth = None if self.config.collect_depth is None else jnp.int32(self.config.collect_depth)
         key = _key(state.seed, _COLLECT, state.epoch)
-        rolled, transitions = rollout.collect(self.env, policy, state.rollout, self.config.unroll, key)
+        rolled, transitions = rollout.collect(self.env, Plain(policy), state.rollout, self.config.unroll, key)
         return state.replace(epoch=state.epoch + 1, rollout=rolled, replay=replay.insert(state.replay, transitions))
 
     def learn(self, state: TrainState) -> tuple[TrainState, Metrics]:
@@ -149,16 +150,19 @@ class Trainer:
         return own, jax.tree.map(jnp.mean, metrics)
 
     def evaluate(self, state: TrainState) -> dict[str, jax.Array]:
-        """Episodes of the policy's mode on the evaluation split, a collector's too; ``[eval_episodes]`` each."""
+        """Episodes on the evaluation split, a collector's too; ``[eval_episodes]`` each.
+
+        The policy acts by its mode and, from the same starts with the same goals, by draws: ``drawn_<metric>``.
+        """
         reset_key, key = jax.random.split(_key(state.seed, _EVALUATE, state.epoch))
         reset_keys = self.layout.spread(jax.random.split(reset_key, self.config.eval_episodes))
 
         def episodes(agent: Agent, own: AgentState) -> dict[str, jax.Array]:
-            def policy(observed: jax.Array, goal: jax.Array, key: jax.Array) -> jax.Array:
-                del key
-                return agent.act(own.params, observed, goal)
-
-            return rollout.evaluate(self.eval_env, policy, reset_keys, key)
+            mode = Plain(lambda observed, goal, key: agent.act(own.params, observed, goal))
+            drawn = Plain(lambda observed, goal, key: agent.act(own.params, observed, goal, key))
+            found = rollout.evaluate(self.eval_env, Both(mode, drawn), jnp.concatenate([reset_keys] * 2), key)
+            by_mode, by_draws = ({name: jnp.split(own, 2)[way] for name, own in found.items()} for way in (0, 1))
+            return by_mode | {f"drawn_{name}": by_draws[name] for name in by_draws if name not in _OF_THE_START}
 
         found = episodes(self.agent, state.agent)
         return found | _of_collector(episodes(self.collector, state.collector)) if self.collector else found
@@ -168,8 +172,12 @@ def _key(seed: jax.Array, stream: int, epoch: jax.Array) -> jax.Array:
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), stream), epoch)
 
 
+# Metrics of an episode's start, the same whoever acts.
+_OF_THE_START = ("goal_distance", "solved_at_start")
+
+
 def _of_collector(metrics: Metrics) -> Metrics:
-    return {f"collector_{name}": value for name, value in metrics.items() if name != "goal_distance"}
+    return {f"collector_{name}": value for name, value in metrics.items() if name not in _OF_THE_START}
 
 
 def _keep_if_finite(state: TrainState, new: TrainState, metrics: Metrics) -> TrainState:

@@ -12,6 +12,7 @@ import pytest
 
 from rl_depth import envs
 from rl_depth.training import rollout
+from rl_depth.training.acting import Plain
 
 PAGE = Path(__file__).parents[2] / "docs" / "own_environment.md"
 HEAD = """
@@ -83,12 +84,13 @@ def test_the_trainer_collects_from_it(cart):
     env = envs.make(cart)
     start_key, run_key = jax.random.split(jax.random.key(0))
 
+    @Plain
     def policy(state, goal, key):
         del goal
         return jax.random.uniform(key, (*state.shape[:-1], env.action_size), minval=-1, maxval=1)
 
     def run():
-        return rollout.collect(env, policy, rollout.start(env, 2, start_key), 30, run_key)
+        return rollout.collect(env, policy, rollout.start(env, policy, 2, start_key), 30, run_key)
 
     after, transitions = jax.jit(run)()
     assert transitions.state.shape == (30, 2, env.state_size)

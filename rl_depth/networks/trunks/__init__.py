@@ -1,5 +1,6 @@
 """Kinds of trunk, by the name that ``--block`` gives them."""
 
+from ...config import TrunkConfig
 from .base import Application, Trunk
 from .iru import Iru
 from .looped import Looped
@@ -7,4 +8,10 @@ from .stacked import Stacked
 
 TRUNKS: dict[str, type[Trunk]] = {"stacked": Stacked, "looped": Looped, "iru": Iru}
 
-__all__ = ["TRUNKS", "Application", "Iru", "Looped", "Stacked", "Trunk"]
+
+def make_trunk(config: TrunkConfig) -> Trunk:
+    """The trunk that a configuration describes."""
+    return TRUNKS[config.block](config)
+
+
+__all__ = ["TRUNKS", "Application", "Iru", "Looped", "Stacked", "Trunk", "make_trunk"]

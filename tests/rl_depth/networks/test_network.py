@@ -10,7 +10,7 @@ import pytest
 
 from rl_depth.config import TrunkConfig
 from rl_depth.networks.network import Network, draw_kernels
-from rl_depth.networks.trunks import Trunk
+from rl_depth.networks.trunks import make_trunk
 
 STACKED = TrunkConfig(block="stacked", depth=12, width=8)
 LOOPED = replace(STACKED, block="looped", injection="add")
@@ -18,7 +18,7 @@ LOOPED = replace(STACKED, block="looped", injection="add")
 
 def init(trunk: TrunkConfig, seed: int = 0):
     h = jax.random.normal(jax.random.key(9), (5, trunk.width))
-    return draw_kernels(Trunk(trunk).init(jax.random.key(seed), h), jax.random.key(seed)), h
+    return draw_kernels(make_trunk(trunk).init(jax.random.key(seed), h), jax.random.key(seed)), h
 
 
 def plain_block(params, h, x):
@@ -38,7 +38,7 @@ def test_stacked_trunk_is_its_blocks_in_sequence():
     for i in range(3):
         own = jax.tree.map(lambda leaf, i=i: leaf[i], params["params"]["blocks"])
         wanted = plain_block(own, wanted, 0.0)
-    np.testing.assert_allclose(Trunk(STACKED).apply(params, h), wanted, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(make_trunk(STACKED).apply(params, h), wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_looped_trunk_applies_one_block_and_injects_its_input():
@@ -46,7 +46,7 @@ def test_looped_trunk_applies_one_block_and_injects_its_input():
     wanted = h
     for _ in range(3):
         wanted = plain_block(params["params"]["block"], wanted, h)
-    np.testing.assert_allclose(Trunk(LOOPED).apply(params, h), wanted, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(make_trunk(LOOPED).apply(params, h), wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_blocks_of_a_stacked_trunk_start_out_different():
@@ -61,7 +61,7 @@ def test_stacked_and_looped_of_one_block_without_injection_are_the_same_function
     tied = {"params": {"block": jax.tree.map(lambda leaf: leaf[0], stacked["params"]["blocks"])}}
 
     def value_and_grad(trunk, params):
-        return jax.value_and_grad(lambda p: jnp.sum(jnp.sin(Trunk(trunk).apply(p, h))))(params)
+        return jax.value_and_grad(lambda p: jnp.sum(jnp.sin(make_trunk(trunk).apply(p, h))))(params)
 
     value, grad = value_and_grad(one, stacked)
     tied_value, tied_grad = value_and_grad(loop, tied)
@@ -73,20 +73,20 @@ def test_stacked_and_looped_of_one_block_without_injection_are_the_same_function
 @pytest.mark.parametrize("trunk", [STACKED, LOOPED, replace(LOOPED, injection="concat")])
 def test_dynamic_depth_equals_a_trunk_of_that_depth(trunk):
     params, h = init(trunk)
-    dynamic = jax.jit(lambda depth: Trunk(trunk).apply(params, h, depth))
+    dynamic = jax.jit(lambda depth: make_trunk(trunk).apply(params, h, depth))
     for depth in (4, 8, 12):
         own = params
         if trunk.block == "stacked":
             own = {"params": {"blocks": jax.tree.map(lambda x, n=depth // 4: x[:n], params["params"]["blocks"])}}
-        wanted = Trunk(replace(trunk, depth=depth)).apply(own, h)
+        wanted = make_trunk(replace(trunk, depth=depth)).apply(own, h)
         np.testing.assert_allclose(dynamic(depth), wanted, rtol=1e-4, atol=1e-5)
     assert dynamic._cache_size() == 1
 
 
 def test_a_looped_trunk_goes_deeper_than_it_was_built():
     params, h = init(LOOPED)
-    deeper = Trunk(LOOPED).apply(params, h, jnp.int32(40))
-    np.testing.assert_allclose(deeper, Trunk(replace(LOOPED, depth=40)).apply(params, h), rtol=1e-4, atol=1e-5)
+    deeper = make_trunk(LOOPED).apply(params, h, jnp.int32(40))
+    np.testing.assert_allclose(deeper, make_trunk(replace(LOOPED, depth=40)).apply(params, h), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("trunk", [STACKED, LOOPED])
@@ -94,7 +94,7 @@ def test_remat_changes_no_number(trunk):
     params, h = init(trunk)
 
     def grad(config):
-        return jax.jit(jax.grad(lambda p: jnp.sum(Trunk(config).apply(p, h) ** 2)))(params)
+        return jax.jit(jax.grad(lambda p: jnp.sum(make_trunk(config).apply(p, h) ** 2)))(params)
 
     for a, b in zip(jax.tree.leaves(grad(trunk)), jax.tree.leaves(grad(replace(trunk, remat=True))), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)

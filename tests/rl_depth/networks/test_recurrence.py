@@ -13,7 +13,7 @@ from rl_depth.agents.crl import Agent, Batch, Hyper
 from rl_depth.config import Config, ConfigError, Halt, TrainRecurrence, TrunkConfig
 from rl_depth.networks.network import Network, draw_kernels
 from rl_depth.networks.recurrence import Draw, draw, draw_count
-from rl_depth.networks.trunks import Trunk
+from rl_depth.networks.trunks import make_trunk
 
 LOOPED = TrunkConfig(block="looped", depth=12, width=8, injection="add")
 X = jax.random.normal(jax.random.key(9), (5, 8))
@@ -30,7 +30,9 @@ def drawn(count, graded=None):
 def value_and_grad(trunk, params, depth):
     @jax.jit
     def run(params, x, depth):
-        return jax.value_and_grad(lambda p, x: jnp.sum(jnp.sin(Trunk(trunk).apply(p, x, depth))), (0, 1))(params, x)
+        return jax.value_and_grad(lambda p, x: jnp.sum(jnp.sin(make_trunk(trunk).apply(p, x, depth))), (0, 1))(
+            params, x
+        )
 
     return run(params, X, depth)
 
@@ -119,7 +121,7 @@ def test_progressive_draws_grade_a_random_last_part():
 
 def test_a_draw_equals_the_same_count_fixed():
     trunk = replace(LOOPED, window=6)
-    params = init(Trunk(LOOPED))
+    params = init(make_trunk(LOOPED))
     for count in (1, 3, 6):
         wanted = value_and_grad(replace(LOOPED, depth=4 * count), params, None)
         assert_equal(value_and_grad(trunk, params, drawn(count)), wanted)
@@ -129,13 +131,13 @@ def test_a_draw_equals_the_same_count_fixed():
 @pytest.mark.parametrize(("count", "window"), [(5, 2), (5, 1), (3, 3), (2, 4)])
 def test_truncated_gradients_equal_a_hand_unrolled_reference(count, window, injection):
     trunk = replace(LOOPED, injection=injection, window=window, depth=4 * count)
-    params = init(Trunk(trunk))
+    params = init(make_trunk(trunk))
 
     def loss(params, x):
-        one = Trunk(replace(trunk, depth=4, window=None))
+        one = make_trunk(replace(trunk, depth=4, window=None))
 
         def step(p, h, x):
-            return one.apply(p, h, x, jnp.int32(0), jnp.int32(count), method=Trunk.step)
+            return one.apply(p, h, x, jnp.int32(0), jnp.int32(count), method="step")
 
         h = x
         for i in range(count):
@@ -150,20 +152,20 @@ def test_truncated_gradients_equal_a_hand_unrolled_reference(count, window, inje
 
 def test_one_program_serves_every_draw_also_with_a_count_per_seed():
     trunk = replace(LOOPED, window=4)
-    params = init(Trunk(trunk))
-    run = jax.jit(jax.vmap(lambda depth: jax.grad(lambda p: jnp.sum(Trunk(trunk).apply(p, X, depth)))(params)))
+    params = init(make_trunk(trunk))
+    run = jax.jit(jax.vmap(lambda depth: jax.grad(lambda p: jnp.sum(make_trunk(trunk).apply(p, X, depth)))(params)))
     counts = jnp.array([1, 3, 9])
     found = run(Draw(count=counts, graded=jnp.minimum(counts, 4)))
     run(Draw(count=counts + 5, graded=jnp.minimum(counts + 5, 4)))
     assert run._cache_size() == 1
     for i, count in enumerate([1, 3, 9]):
-        alone = jax.grad(lambda p, n=count: jnp.sum(Trunk(trunk).apply(p, X, drawn(n, min(n, 4)))))(params)
+        alone = jax.grad(lambda p, n=count: jnp.sum(make_trunk(trunk).apply(p, X, drawn(n, min(n, 4)))))(params)
         assert_equal(jax.tree.map(lambda leaf, i=i: leaf[i], found), alone)
 
 
 def test_a_stacked_trunk_trains_its_first_blocks():
     trunk = TrunkConfig(block="stacked", depth=12, width=8)
-    params = init(Trunk(trunk))
+    params = init(make_trunk(trunk))
     first = {"params": {"blocks": jax.tree.map(lambda leaf: leaf[:2], params["params"]["blocks"])}}
     value, (grad, _) = value_and_grad(trunk, params, drawn(2))
     wanted, (wanted_grad, _) = value_and_grad(replace(trunk, depth=8), first, None)
@@ -204,8 +206,8 @@ def test_variants_forward_equals_latents_and_dynamic_depth(variant):
 
 def test_gaussian_starts_differ_by_key_and_are_fixed_without():
     trunk = replace(LOOPED, latent="gaussian")
-    params = init(Trunk(trunk))
-    run = Trunk(trunk).apply
+    params = init(make_trunk(trunk))
+    run = make_trunk(trunk).apply
     np.testing.assert_array_equal(run(params, X), run(params, X))
     np.testing.assert_allclose(run(params, X)[:1], run(params, X[:1]), rtol=1e-4, atol=1e-5)
     assert not np.allclose(run(params, X, key=jax.random.key(1)), run(params, X, key=jax.random.key(2)))

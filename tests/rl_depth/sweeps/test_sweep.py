@@ -306,7 +306,7 @@ def test_watch_shows_runs_prints_once_and_says_when_there_are_none(cli, cells):
 
 
 def test_watch_needs_no_jax():
-    code = "import sys, rl_depth.watching; sys.exit('jax' in sys.modules)"
+    code = "import sys, rl_depth.sweeps.overview; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -12,7 +12,7 @@ from rl_depth import runs
 from rl_depth.agents.crl import Agent
 from rl_depth.analysis import extrapolation, plots
 from rl_depth.config import Config
-from rl_depth.evaluation import capability, depths, heldout
+from rl_depth.evaluation import beyond, capability, heldout
 from rl_depth.evaluation.policy import load
 from rl_depth.networks.network import Network
 from rl_depth.training.trainer import make_env
@@ -30,10 +30,10 @@ def run(tmp_path_factory) -> runs.Run:
 
 
 @pytest.fixture(scope="module")
-def found(run) -> depths.Findings:
+def found(run) -> beyond.Findings:
     """What it shows."""
     protocol = capability.Protocol(episodes=2, depths=DEPTHS)
-    (one,) = depths.measure([run], protocol, ["dist_final", "time_at_goal"])
+    (one,) = beyond.measure([run], protocol, ["dist_final", "time_at_goal"])
     return one
 
 
@@ -93,21 +93,21 @@ def test_a_loop_that_copies_its_start_is_seen_to_depend_on_it(latent):
 
 def test_labels_tell_runs_apart_and_no_more():
     plain = replace(LOOPED, seed=5)
-    assert depths.labels([plain]) == ["looped, uniform:1:3"]
+    assert beyond.labels([plain]) == ["looped, uniform:1:3"]
     others = [plain, replace(plain, injection="none"), replace(plain, env_options='layout="big"')]
-    assert depths.labels(others) == [
+    assert beyond.labels(others) == [
         "looped, uniform:1:3",
         "looped, uniform:1:3, injection none",
         'looped, uniform:1:3, layout="big"',
     ]
-    assert depths.labels([Config(depth=16)]) == ["stacked, fixed:4"]
+    assert beyond.labels([Config(depth=16)]) == ["stacked, fixed:4"]
 
 
 def test_the_largest_trained_depth_is_what_training_rarely_exceeds():
     laws = {"fixed:4": 16, "uniform:1:8": 32, "lognormal-poisson:4": 48, "curriculum:8:2": 32, None: 16}
     for law, depth in laws.items():
         config = Config(block="looped", depth=16, train_recurrence=law)
-        assert depths._largest_count(config) * 4 == depth
+        assert beyond._largest_count(config) * 4 == depth
 
 
 def test_figures_and_report_of_several_runs(found, tmp_path):
