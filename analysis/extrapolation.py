@@ -15,7 +15,7 @@ from scipy import stats
 from . import aggregate
 
 if TYPE_CHECKING:
-    from rl_depth.evaluation.test_depths import Findings
+    from rl_depth.measured import Findings
 
 _DRAWS = 2000
 _CONFIDENCE = 0.975  # of a fall beyond noise

@@ -18,7 +18,7 @@ from rl_depth.runs import InputError, written_to
 
 from . import plots
 from .aggregate import Estimate, iqm_interval
-from .groups import Group, gather
+from .runs.groups import Group, gather
 
 Value = str | int | float | bool | None
 

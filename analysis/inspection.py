@@ -1,4 +1,4 @@
-"""Figures of what trained agents hold inside (`rl_depth.inspecting`)."""
+"""Figures of what trained agents hold inside (`rl_depth.measured`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 from .plots import save, style
 
 if TYPE_CHECKING:
-    from rl_depth.evaluation.internals import EnergyMap, Inspection
+    from rl_depth.measured import EnergyMap, Inspection
 
 _WALL = "#4a4f57"
 _ARROWS_PER_CELL = 2  # along each side

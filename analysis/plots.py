@@ -18,19 +18,20 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
 from .aggregate import mean_interval, performance_profile
-from .matched import AXES, axis_label
-from .mirage import lower_is_better
+from .compare.matched import AXES, axis_label
+from .meaning import lower_is_better
 
 if TYPE_CHECKING:
-    from rl_depth.evaluation.test_depths import Findings
+    from rl_depth.measured import Findings
 
-    from .difficulty import DifficultyMap
-    from .groups import Group
-    from .locations import Agreement
-    from .matched import Match
-    from .mirage import Finding
-    from .rows import Agents
-    from .table import Series
+    from .calibration.summary import Row
+    from .compare.matched import Match
+    from .compare.rows import Agents
+    from .runs.groups import Group
+    from .runs.table import Series
+    from .thresholds.difficulty import DifficultyMap
+    from .thresholds.locations import Agreement
+    from .thresholds.mirage import Finding
 
 COLOURS = {"stacked": "#1f6fb4", "looped": "#d9661f"}
 SHADES = {"stacked": plt.colormaps["Blues"], "looped": plt.colormaps["Oranges"]}
@@ -301,6 +302,33 @@ def difficulty(maps: Sequence[DifficultyMap], file: Path) -> None:
             panel.plot(*zip(*at, strict=True), "o-", color="#d62728", mfc="white", ms=5, lw=1, label="critical depth")
             panel.legend(fontsize=7, loc="upper left")
     save(figure, file)
+
+
+def calibration(rows: Sequence[Row], file: Path) -> None:
+    """Left: verdict "jump" per truth, a dot per noise and design; right: power against seeds."""
+    shown = [row for row in rows if row["part"] != "power"]
+    names = list(dict.fromkeys(row["truth"] for row in shown))
+    picture, (left, right) = plt.subplots(1, 2, figsize=(11, 0.9 + 0.24 * len(names)), layout="constrained")
+    for part, colour in (("tuning", "#1f6fb4"), ("held out", "#d9661f"), ("designs", "#6b8e23")):
+        own = [row for row in shown if row["part"] == part]
+        places = [len(names) - names.index(row["truth"]) for row in own]
+        left.plot([100 * row["jump"] for row in own], places, "o", ms=4, alpha=0.6, color=colour, label=part)
+    left.axvline(5, color="black", lw=0.8, ls="--")
+    left.set_yticks(range(len(names), 0, -1), names, fontsize=8)
+    left.set_xlabel("called a jump (%)")
+    left.legend(fontsize=8, frameon=False, loc="center right")
+    power = [row for row in rows if row["part"] == "power"]
+    for name in dict.fromkeys(row["truth"] for row in power):
+        own = [row for row in power if row["truth"] == name]
+        right.plot([row["seeds"] for row in own], [100 * row["found"] for row in own], "o-", ms=4, label=name)
+    right.axhline(80, color="black", lw=0.8, ls="--")
+    right.set(xlabel="seeds", ylabel="jump found within one depth (%)", ylim=(0, 102))
+    if power:
+        right.set_title(f"seed noise: {power[0]['noise']}", fontsize=9)
+        right.legend(fontsize=8, frameon=False)
+    style(left)
+    style(right)
+    save(picture, file)
 
 
 def _bounds(arrays: Sequence[np.ndarray]) -> tuple[float, float]:

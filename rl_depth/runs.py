@@ -33,6 +33,47 @@ import tomli_w
 from .config import Config, ConfigError, InputError, RunError, load, option_name, read_toml
 
 _CONFIG, _META, _STATUS, _LOCK = "config.toml", "meta.json", "status.json", ".lock"
+# Options that every configuration names, whatever version wrote it. Later ones are off in a run that lacks them.
+_NAMED = [
+    "env",
+    "env_steps",
+    "seed",
+    "seeds",
+    "block",
+    "depth",
+    "width",
+    "block_layers",
+    "representation",
+    "remat",
+    "precision",
+    "norm",
+    "residual_scale",
+    "recurrence_draw",
+    "backprop_steps",
+    "progressive",
+    "injection",
+    "latent",
+    "step_conditioning",
+    "energy",
+    "loss",
+    "logsumexp_penalty",
+    "random_goals",
+    "gamma",
+    "batch_size",
+    "actor_lr",
+    "critic_lr",
+    "temperature_lr",
+    "target_entropy",
+    "num_envs",
+    "unroll",
+    "updates",
+    "replay_steps",
+    "min_replay_steps",
+    "evals",
+    "eval_episodes",
+    "checkpoint_every",
+    "keep_checkpoints",
+]
 _LOGS = ("metrics.jsonl", "timing.jsonl")
 
 
@@ -73,7 +114,7 @@ class Run:
         """
         file = self.path / _CONFIG
         config, held = load(file), read_toml(file)
-        missing = [name for name in Config().to_dict() if name not in held]
+        missing = [name for name in _NAMED if name not in held]
         if missing:
             raise ConfigError(f"{file}: lacks {', '.join(missing[:5])}{', ...' if missing[5:] else ''}")
         return config

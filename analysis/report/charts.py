@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import mirage, plots
-from ..difficulty import DifficultyMap
-from ..groups import Group
-from ..matched import AXES, Match, axis_label
+from .. import meaning, plots
+from ..compare.matched import AXES, Match, axis_label
+from ..runs.groups import Group
+from ..thresholds.difficulty import DifficultyMap
 from .evidence import Evidence, levels
 from .inventory import Extrapolated
 from .markup import plain
@@ -170,7 +170,7 @@ def _map(one: DifficultyMap, low: float, high: float) -> Chart:
         "seeds": [[len(cell) for cell in row] for row in one.values],
         "critical": [None if at.depth is None else int(at.depth) for at in one.critical],
         "range": [number(low), number(high)],
-        "lowIsGood": mirage.lower_is_better(one.metric),
+        "lowIsGood": meaning.lower_is_better(one.metric),
     }
 
 

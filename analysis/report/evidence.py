@@ -11,15 +11,16 @@ import numpy as np
 
 from rl_depth.runs import RunError
 
-from .. import aggregate, verdicts
-from ..difficulty import DifficultyMap
-from ..groups import Group, collect, gather
-from ..locations import Agreement
-from ..matched import Match, matched
-from ..mirage import Finding
-from ..series import DEFAULT_METRICS
-from ..table import Series
-from ..verdicts import Verdicts
+from .. import aggregate
+from ..compare.matched import Match, matched
+from ..runs.groups import Group, collect, gather
+from ..runs.series import DEFAULT_METRICS
+from ..runs.table import Series
+from ..thresholds import verdicts
+from ..thresholds.difficulty import DifficultyMap
+from ..thresholds.locations import Agreement
+from ..thresholds.mirage import Finding
+from ..thresholds.verdicts import Verdicts
 from . import inventory
 from .inventory import Extrapolated, RunFacts, Setup, Video
 

@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .. import plots, table
-from ..matched import Match
+from .. import plots
+from ..compare.matched import Match
+from ..runs import table
 from . import inventory, words
 from .evidence import Evidence, levels
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import plots
-from ..matched import TOLERANCE, axis_label
+from ..compare.matched import TOLERANCE, axis_label
 from . import charts, inventory, words
 from .charts import Chart
 from .evidence import Evidence, levels

@@ -9,14 +9,14 @@ from itertools import groupby
 
 import numpy as np
 
-from .. import mirage, plots
-from ..difficulty import DifficultyMap
+from .. import meaning, plots
+from ..compare.matched import AXES, Match, axis_label
 from ..extrapolation import BREAKDOWNS
-from ..locations import CriticalDepth
-from ..matched import AXES, Match, axis_label
-from ..mirage import Finding
-from ..table import Series
-from ..thresholds import LEAST_DEPTHS
+from ..runs.table import Series
+from ..thresholds.detect import LEAST_DEPTHS
+from ..thresholds.difficulty import DifficultyMap
+from ..thresholds.locations import CriticalDepth
+from ..thresholds.mirage import Finding
 from .evidence import Evidence, Level, levels
 from .inventory import Extrapolated
 
@@ -116,7 +116,7 @@ def _capability(series: Series) -> str:
     what = name(series.metric)
     if len(found) == 1:
         return f"{capital(series.block)} at depth {found[0].depth}: {what} {_amount(series.metric, found[0])}."
-    sign = -1 if mirage.lower_is_better(series.metric) else 1
+    sign = -1 if meaning.lower_is_better(series.metric) else 1
     best = max(found, key=lambda one: sign * one.value)
     text = f"{capital(series.block)}: {what} is {_amount(series.metric, found[0])} at depth {found[0].depth}"
     text += f" and {_amount(series.metric, found[-1])} at depth {found[-1].depth}"
@@ -162,7 +162,7 @@ def _outcome(match: Match) -> str:
         return "from a single seed, without an interval,"
     if gap.low <= 0 <= gap.high:
         return "not told apart"
-    return "better" if mirage.improves(match.metric, float(gap.value)) else "worse"
+    return "better" if meaning.improves(match.metric, float(gap.value)) else "worse"
 
 
 def _outcomes(word: str, own: Sequence[Match]) -> str:

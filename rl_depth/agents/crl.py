@@ -18,43 +18,7 @@ from ..networks.block import Params
 from ..networks.network import Network, draw_kernels
 from ..networks.recurrence import Draw, Halting, draw, latent_change, step_change
 from . import losses
-
-Depth = jax.Array | Draw | None
-
-
-class Batch(flax.struct.PyTreeNode):
-    """Transitions relabelled with goals that were reached later."""
-
-    state: jax.Array  # [B, X]
-    action: jax.Array  # [B, A]
-    goal: jax.Array  # [B, G]
-
-
-class Hyper(flax.struct.PyTreeNode):
-    """Float hyper-parameters; traced, so that agents trained in one program may differ in them."""
-
-    actor_lr: jax.Array
-    critic_lr: jax.Array
-    temperature_lr: jax.Array
-    logsumexp_penalty: jax.Array
-    target_entropy: jax.Array  # nats per action dimension
-    gamma: jax.Array
-
-    @classmethod
-    def of(cls, config: Config, place: jax.Array | int = 0) -> Hyper:
-        """The hyper-parameters of one of a configuration's seeds, the ``place``-th."""
-        values = {name: [getattr(config, name)] * config.seeds for name in cls.__dataclass_fields__}
-        return cls(**{name: jnp.float32(own)[place] for name, own in (values | config.per_seed_values()).items()})
-
-
-class AgentState(flax.struct.PyTreeNode):
-    """What learning changes.
-
-    ``params`` holds ``actor``, ``phi``, ``psi`` (trees) and ``log_temperature`` (scalar).
-    """
-
-    params: dict[str, Any]
-    optimizer: optax.OptState
+from .algorithm import AgentState, Batch, Depth, Hyper
 
 
 class _Noise(flax.struct.PyTreeNode):
@@ -69,7 +33,7 @@ _ADAM = optax.scale_by_adam()
 
 
 @dataclass(frozen=True)
-class Agent:
+class ContrastiveAgent:
     """The fixed part of an agent: networks and losses. Methods are pure and map states to states.
 
     Attributes:
@@ -97,7 +61,7 @@ class Agent:
     random_goals: float
 
     @classmethod
-    def of(cls, config: Config, state_size: int, goal_size: int, action_size: int) -> Agent:
+    def of(cls, config: Config, state_size: int, goal_size: int, action_size: int) -> ContrastiveAgent:
         """The agent that a configuration describes, for an environment of the given sizes."""
         out = {"actor": 2 * action_size, "phi": config.representation, "psi": config.representation}
         return cls(

@@ -16,8 +16,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ..agents import losses
-from ..agents.crl import Batch, Hyper
+from ..agents import Batch, Hyper, losses
 from ..config import NETWORKS, Config, TrunkConfig
 
 Params = dict[str, Any]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 import numpy as np
 
-from ..agents.crl import Agent, Batch, Hyper
+from ..agents import Batch, ContrastiveAgent, Hyper
 from ..config import BlockKind, Config
 
 SIZES = STATE, GOAL, ACTION = 29, 2, 8  # entries in ant
@@ -18,7 +18,7 @@ class Workload:
     """What a gradient step takes besides the agent's state."""
 
     config: Config
-    agent: Agent
+    agent: ContrastiveAgent
     batch: Batch
     hyper: Hyper
 
@@ -29,4 +29,4 @@ def make(block: BlockKind, depth: int, width: int, batch_size: int, **options: o
     rng = np.random.default_rng(7)  # no program to compile, for the time to the first step is measured too
     parts = {"state": STATE, "action": ACTION, "goal": GOAL}
     batch = Batch(**{name: jnp.asarray(rng.normal(size=(batch_size, n)), jnp.float32) for name, n in parts.items()})
-    return Workload(config, Agent.of(config, STATE, GOAL, ACTION), batch, Hyper.of(config))
+    return Workload(config, ContrastiveAgent.of(config, STATE, GOAL, ACTION), batch, Hyper.of(config))

@@ -102,8 +102,9 @@ def extrapolate(
     if not depths:
         raise ConfigError("--depths: give at least one")
     start()
-    from rl_depth.analysis import compare, plots
     from rl_depth.analysis import extrapolation as judging
+    from rl_depth.analysis import plots
+    from rl_depth.analysis.compare import compare
 
     from .. import device
     from ..evaluation import beyond, capability

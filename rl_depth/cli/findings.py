@@ -35,12 +35,13 @@ def compare(
     json
         Write the table to this file too.
     """
-    from rl_depth.analysis import compare as comparison
+    from rl_depth.analysis import outputs
+    from rl_depth.analysis.compare import compare as comparison
 
     from . import tables
 
     result = comparison.compare_inputs(inputs, metric)
-    files = comparison.write(result, out)
+    files = outputs.write_comparison(result, out)
     tables.show_comparison(result)
     show_notes(result.notes)
     if json is not None:
@@ -77,12 +78,13 @@ def thresholds(
     json
         Write the verdicts to this file too.
     """
-    from rl_depth.analysis import verdicts
+    from rl_depth.analysis import outputs
+    from rl_depth.analysis.thresholds import verdicts
 
     from . import tables
 
     found = verdicts.judge(inputs, metrics or (), seed=seed)
-    files = verdicts.write(found, out)
+    files = outputs.write_verdicts(found, out)
     tables.show_verdicts(found)
     show_notes(found.notes)
     if json is not None:
@@ -111,7 +113,8 @@ def calibrate(
     at_least("seeds", seeds, 1)
     from rich.progress import Progress
 
-    from rl_depth.analysis import calibration, calibration_report
+    from rl_depth.analysis import outputs
+    from rl_depth.analysis.calibration import simulate, summary
 
     from ..runs import written_to
 
@@ -121,8 +124,9 @@ def calibrate(
         def show(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        rows = calibration.run(simulations, seeds, seed, out, progress=show)
-    for line in calibration_report.sentences(rows):
+        rows = simulate.run(simulations, seeds, seed, progress=show)
+    outputs.write_calibration(rows, out)
+    for line in summary.sentences(rows):
         print(line)
     print(f"written: {out}")
 

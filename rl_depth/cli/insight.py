@@ -44,7 +44,8 @@ def inspect(
     at_least("batches", batches, 1)
     at_least("seed", seed, 0)
     start()
-    from rl_depth.analysis import compare, inspection
+    from rl_depth.analysis import inspection
+    from rl_depth.analysis.compare import compare
 
     from ..evaluation import internals
     from ..runs import written_to

@@ -157,6 +157,8 @@ class Options:
     """Bound of an application's change, relative to the latent's size, so that no loop can run away; a spectral norm
     (Miyato et al. 2018, arXiv 1802.05957) would be undone by LayerNorm [default: none]."""
 
+    algorithm: Annotated[Literal["crl"], Parameter(group=_LEARN)] = "crl"
+    """Contrastive RL (Eysenbach et al. 2022)."""
     energy: Annotated[Literal["norm", "dot", "cosine", "l2"], Parameter(group=_LEARN)] = "norm"
     """Similarity of phi and psi: -||phi-psi||, inner product, its cosine, or -||phi-psi||^2."""
     loss: Annotated[Literal["fwd_infonce", "bwd_infonce", "sym_infonce", "binary_nce"], Parameter(group=_LEARN)] = (

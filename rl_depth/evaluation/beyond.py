@@ -3,44 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 
 import numpy as np
 
 from .. import runs
 from ..config import Config, ConfigError
+from ..measured import Findings
 from . import capability, heldout
 
 _TRAINED = 0.99  # share of the gradient steps that the largest trained count covers: laws may have a long tail
 
 # What a label says first, and what tells no runs apart.
 _NAMED = ("block", "train_recurrence", "depth", "seed", "seeds")
-
-
-@dataclass(frozen=True)
-class Findings:
-    """One run, axes ``S`` seeds, ``D`` test depths, ``R`` applications.
-
-    Attributes:
-      label: its block, its train recurrence, and what else tells it from the runs beside it.
-      path: its folder.
-      config: its configuration.
-      trained: largest trained depth of the actor, which 99% of the gradient steps did not exceed.
-      depths: ``[D]``.
-      capability: metric to ``[S, D]``.
-      critic: categorical accuracy and InfoNCE on held-out batches, ``[S, D]``.
-      latents: step, angle, size and two_starts of the actor's latent, ``[S, R]``.
-    """
-
-    label: str
-    path: Path
-    config: Config
-    trained: int
-    depths: np.ndarray
-    capability: dict[str, np.ndarray]
-    critic: dict[str, np.ndarray]
-    latents: dict[str, np.ndarray]
 
 
 def those_that_reach(found: Sequence[runs.Run], depths: Sequence[int]) -> tuple[list[runs.Run], list[runs.Run]]:

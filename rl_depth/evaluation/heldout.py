@@ -14,8 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import runs
-from ..agents import losses
-from ..agents.crl import Batch
+from ..agents import Batch, losses
 from ..device import physics_options
 from ..networks.network import Network
 from ..training import replay, rollout

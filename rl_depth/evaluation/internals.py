@@ -19,140 +19,16 @@ from scipy import stats
 from rl_depth.envs.mazes import Floor
 
 from .. import runs
-from ..agents import losses
-from ..agents.crl import Agent, Batch
+from ..agents import Algorithm, Batch, losses
 from ..config import NETWORKS, Config, ConfigError, check_depth
+from ..measured import EnergyMap, Inspection
 from ..networks.network import Network
 from ..training.trainer import eval_split, make_env
 from .heldout import HeldOut
 from .policy import Policy, load
 
 _PER_CELL = 6  # positions along each side of a maze's cell
-_SHARE = 0.99  # of the variance that the variance rank keeps
 _TINY = 1e-12
-
-
-@dataclass(frozen=True)
-class EnergyMap:
-    """The critic's energy of reaching one goal from everywhere on the floor of a maze.
-
-    Attributes:
-      floor: the walls.
-      start, goal: ``[2]``, m.
-      x, y: coordinates of the positions, ``[X]`` and ``[Y]``, m.
-      energy: of the actor's mode action in that position, NaN in walls: ``[S, X, Y]``.
-      action: that action, NaN in walls: ``[S, X, Y, A]``.
-      path_correlation: Spearman's rank correlation over free cells of the mean energy in a cell with minus the
-        shortest path from it to the goal: ``[S]``. 1 where the critic knows the maze.
-      straight_correlation: the same with minus the straight distance: ``[S]``.
-    """
-
-    floor: Floor
-    start: np.ndarray
-    goal: np.ndarray
-    x: np.ndarray
-    y: np.ndarray
-    energy: np.ndarray
-    action: np.ndarray
-    path_correlation: np.ndarray
-    straight_correlation: np.ndarray
-
-    @property
-    def steering(self) -> np.ndarray | None:
-        """The action where it is a direction on the floor, that is, has two entries."""
-        return self.action if self.action.shape[-1] == 2 else None
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain types, the action only where it is a direction."""
-        parts = vars(self) | {"floor": vars(self.floor), "action": self.steering}
-        return _plain(parts)
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """One run at one depth.
-
-    Attributes:
-      run: its folder.
-      config: its configuration.
-      depth: test depth of all networks in dense layers; None for each network's own.
-      norms: by network, ``residual``: ``||h_i - h_(i-1)||``, what an application adds to the residual stream;
-        ``stream``: ``||h_i||``; ``relative``: ``||h_i - h_(i-1)|| / ||h_(i-1)||``; means over held-out samples,
-        ``[S, R]`` each.
-      spectra: singular values of phi(s,a) and psi(g) on held-out samples, centred, largest first: ``[S, D]``.
-      energy_map: of a maze; None elsewhere.
-    """
-
-    run: runs.Run
-    config: Config
-    depth: int | None
-    norms: dict[str, dict[str, np.ndarray]]
-    spectra: dict[str, np.ndarray]
-    energy_map: EnergyMap | None
-
-    @property
-    def label(self) -> str:
-        """The run's name, and the depth if it is not its own."""
-        return self.run.name if self.depth is None else f"{self.run.name}, depth {self.depth}"
-
-    @property
-    def shown_depth(self) -> int:
-        """The test depth, or the agent's own."""
-        return self.config.depth if self.depth is None else self.depth
-
-    @property
-    def seeds(self) -> list[int]:
-        """Seeds of the agents."""
-        return list(range(self.config.seed, self.config.seed + self.config.seeds))
-
-    def ranks(self) -> dict[str, dict[str, np.ndarray]]:
-        """``effective`` and ``variance`` rank of phi and psi: ``[S]`` each."""
-        measures = {"effective": effective_rank, "variance": variance_rank}
-        return {
-            name: {kind: np.array([rank(values) for values in spectra]) for kind, rank in measures.items()}
-            for name, spectra in self.spectra.items()
-        }
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain types; NaN becomes null."""
-        c = self.config
-        return {
-            "run": str(self.run.path),
-            "label": self.label,
-            "env": c.env,
-            "block": c.block,
-            "depth": self.shown_depth,
-            "block_layers": c.block_layers,
-            "seeds": self.seeds,
-            "norms": _plain(self.norms),
-            "rank": _plain(self.ranks()),
-            "singular_values": _plain(self.spectra),
-            "energy_map": self.energy_map.to_json() if self.energy_map is not None else None,
-        }
-
-
-def effective_rank(singular_values: np.ndarray) -> float:
-    """``exp(H(p))`` with ``p = s / sum s`` and ``H`` the entropy in nats (Roy and Vetterli 2007).
-
-    From 1, one direction, to the number of the singular values ``[D]``, all alike; 0 if all vanish.
-    """
-    total = np.sum(singular_values)
-    if not total > 0:
-        return 0.0
-    p = singular_values / total
-    return float(np.exp(-np.sum(p * np.log(np.where(p > 0, p, 1)))))
-
-
-def variance_rank(singular_values: np.ndarray, share: float = _SHARE) -> int:
-    """How many of the largest singular values ``[D]`` hold ``share`` of the variance, ``sum s^2``.
-
-    The approximate rank of Yang et al. (2020, arXiv 1909.12255); 0 if all vanish.
-    """
-    energy = np.sort(np.square(singular_values))[::-1]
-    if not energy.sum() > 0:
-        return 0
-    # A share that is met exactly must not fall to rounding.
-    return int(np.searchsorted(np.cumsum(energy) / energy.sum(), share - 1e-9) + 1)
 
 
 def spectrum(samples: np.ndarray) -> np.ndarray:
@@ -233,7 +109,7 @@ def _over_seeds(program: Any, agents: Sequence[Policy], held_out: Sequence[HeldO
     return jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
 
 
-def _norms(agent: Agent, config: Config, depth: int | None) -> Any:
+def _norms(agent: Algorithm, config: Config, depth: int | None) -> Any:
     """Program: norms of every network along its trunk, ``[R]`` each."""
 
     @jax.jit
@@ -258,7 +134,7 @@ def _norms_of_batch(net: Network, params: Any, inputs: jax.Array, *, count: int)
     return {name: values.mean(axis=-1) for name, values in found.items()}
 
 
-def _spectra(agent: Agent, depth: int | None) -> Any:
+def _spectra(agent: Algorithm, depth: int | None) -> Any:
     """Program: `spectrum` of phi and psi, ``[D]`` each."""
     encode = jax.jit(partial(agent.encode, depth=None if depth is None else jnp.int32(depth)))
 
@@ -340,16 +216,3 @@ class _Scene:
             return float("nan"), float("nan")
         pairs = (stats.spearmanr(cells[known], -distance[known]).statistic for distance in (path, straight))
         return tuple(float(value) for value in pairs)
-
-
-def _plain(value: Any) -> Any:
-    """Arrays as lists, rounded to what float32 holds; NaN as None."""
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, float):
-        return float(f"{value:.6g}") if np.isfinite(value) else None
-    return value

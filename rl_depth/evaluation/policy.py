@@ -13,7 +13,7 @@ import numpy as np
 from rl_depth.envs.base import GoalEnv
 
 from .. import runs
-from ..agents.crl import Agent, AgentState
+from ..agents import AgentState, Algorithm
 from ..config import Config, ConfigError, Halt, check_depth, check_halt
 from ..training.trainer import make_agent, make_env
 
@@ -29,7 +29,7 @@ class Policy:
       epoch: the checkpoint's epoch.
     """
 
-    def __init__(self, config: Config, env: GoalEnv, agent: Agent, params: dict[str, Any], epoch: int):
+    def __init__(self, config: Config, env: GoalEnv, agent: Algorithm, params: dict[str, Any], epoch: int):
         self.config = config
         self.env = env
         self.agent = agent
@@ -141,7 +141,7 @@ def load(run: runs.Run | Path | str, seed: int | None = None) -> Policy:
     return Policy(config, env, agent, _params(agent, saved.arrays, seeds.index(seed), run), saved.epoch)
 
 
-def _params(agent: Agent, arrays: dict[str, np.ndarray], index: int, run: runs.Run) -> dict[str, Any]:
+def _params(agent: Algorithm, arrays: dict[str, np.ndarray], index: int, run: runs.Run) -> dict[str, Any]:
     """One seed's parameters out of a checkpoint's arrays."""
     template: AgentState = jax.eval_shape(agent.create, jax.random.key(0))
 

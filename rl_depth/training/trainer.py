@@ -19,7 +19,7 @@ import numpy as np
 from rl_depth import envs
 from rl_depth.envs.base import GoalEnv
 
-from ..agents.crl import Agent, AgentState, Batch, Hyper
+from ..agents import ALGORITHMS, AgentState, Algorithm, Batch, Hyper
 from ..agents.losses import Metrics
 from ..config import Config, ConfigError
 from ..device import learning_options, physics_options
@@ -61,9 +61,9 @@ def make_env(config: Config, split: str | None = None) -> GoalEnv:
         raise ConfigError(f"--env-options {config.env_options}: {error}") from None
 
 
-def make_agent(config: Config, env: GoalEnv) -> Agent:
+def make_agent(config: Config, env: GoalEnv) -> Algorithm:
     """The agent of a configuration."""
-    return Agent.of(config, env.state_size, env.goal_size, env.action_size)
+    return ALGORITHMS[config.algorithm].of(config, env.state_size, env.goal_size, env.action_size)
 
 
 def eval_split(env: GoalEnv) -> str:
@@ -78,9 +78,9 @@ class Trainer:
     config: Config
     env: GoalEnv
     eval_env: GoalEnv
-    agent: Agent
+    agent: Algorithm
     layout: Layout
-    collector: Agent | None = None
+    collector: Algorithm | None = None
 
     @classmethod
     def of(cls, config: Config, layout: Layout = Layout()) -> Trainer:  # noqa: B008 - frozen
@@ -131,7 +131,7 @@ class Trainer:
             new, metrics = new.replace(collector=collector), metrics | _of_collector(its_metrics)
         return _keep_if_finite(state, new, metrics), metrics
 
-    def _learn(self, agent: Agent, own: AgentState, state: TrainState, stream: int) -> tuple[AgentState, Metrics]:
+    def _learn(self, agent: Algorithm, own: AgentState, state: TrainState, stream: int) -> tuple[AgentState, Metrics]:
         c = self.config
         sample_key, update_key = jax.random.split(_key(state.seed, stream, state.epoch))
         picks = replay.sample(state.replay, state.hyper.gamma, c.batch_size, c.updates, sample_key)
@@ -157,7 +157,7 @@ class Trainer:
         reset_key, key = jax.random.split(_key(state.seed, _EVALUATE, state.epoch))
         reset_keys = self.layout.spread(jax.random.split(reset_key, self.config.eval_episodes))
 
-        def episodes(agent: Agent, own: AgentState) -> dict[str, jax.Array]:
+        def episodes(agent: Algorithm, own: AgentState) -> dict[str, jax.Array]:
             mode = Plain(lambda observed, goal, key: agent.act(own.params, observed, goal))
             drawn = Plain(lambda observed, goal, key: agent.act(own.params, observed, goal, key))
             found = rollout.evaluate(self.eval_env, Both(mode, drawn), jnp.concatenate([reset_keys] * 2), key)

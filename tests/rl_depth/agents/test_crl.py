@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl_depth.agents.crl import _ADAM, Agent, AgentState, Batch, Hyper
+from rl_depth.agents import AgentState, Batch, ContrastiveAgent, Hyper
+from rl_depth.agents.crl import _ADAM
 from rl_depth.bench.reference import Reference, restacked
 from rl_depth.config import NETWORKS, Config
 
@@ -16,7 +17,7 @@ SIZES = (4, 2, 3)
 
 def setup(**options):
     config = Config(width=16, representation=8, batch_size=32, **options)
-    agent = Agent.of(config, *SIZES)
+    agent = ContrastiveAgent.of(config, *SIZES)
     keys = jax.random.split(jax.random.key(1), 3)
     batch = Batch(*(jax.random.normal(k, (32, n)) for k, n in zip(keys, (4, 3, 2), strict=True)))
     return config, agent, batch
@@ -108,7 +109,7 @@ def test_the_mode_and_draws_lie_in_the_action_range():
 def test_a_known_critic_is_learnt():
     """Goals that equal the action make it the one thing to tell apart: accuracy rises to nearly one."""
     config, agent, _ = setup(critic_lr=3e-3, depth=4)
-    agent = Agent.of(config, 4, 3, 3)
+    agent = ContrastiveAgent.of(config, 4, 3, 3)
     state = jax.jit(agent.create)(jax.random.key(0))
     hyper = Hyper.of(config)
 

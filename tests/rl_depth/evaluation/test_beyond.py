@@ -9,11 +9,12 @@ import pytest
 
 import rl_depth
 from rl_depth import runs
-from rl_depth.agents.crl import Agent
+from rl_depth.agents import ContrastiveAgent
 from rl_depth.analysis import extrapolation, plots
 from rl_depth.config import Config
 from rl_depth.evaluation import beyond, capability, heldout
 from rl_depth.evaluation.policy import load
+from rl_depth.measured import Findings
 from rl_depth.networks.network import Network
 from rl_depth.training.trainer import make_env
 
@@ -30,7 +31,7 @@ def run(tmp_path_factory) -> runs.Run:
 
 
 @pytest.fixture(scope="module")
-def found(run) -> beyond.Findings:
+def found(run) -> Findings:
     """What it shows."""
     protocol = capability.Protocol(episodes=2, depths=DEPTHS)
     (one,) = beyond.measure([run], protocol, ["dist_final", "time_at_goal"])
@@ -80,12 +81,12 @@ def test_findings_are_what_evaluation_and_the_networks_say(run, found):
 def test_a_loop_that_copies_its_start_is_seen_to_depend_on_it(latent):
     """With hardly any residual branch the latent stays where it began; with nothing else, it forgets that."""
     config = replace(LOOPED, latent=latent, residual_scale=1e-6)
-    agent = Agent.of(config, 4, 2, 2)
+    agent = ContrastiveAgent.of(config, 4, 2, 2)
     params = agent.create(jax.random.key(0)).params["actor"]
     inputs = jax.random.normal(jax.random.key(1), (32, 6))
     moves = heldout._moves(agent.actor, params, inputs, 5)
     assert np.all(moves["two_starts"] > 0.1)
-    forgetful = Agent.of(replace(config, norm="post", residual_scale=1e6), 4, 2, 2)
+    forgetful = ContrastiveAgent.of(replace(config, norm="post", residual_scale=1e6), 4, 2, 2)
     params = forgetful.create(jax.random.key(0)).params["actor"]
     moves = heldout._moves(forgetful.actor, params, inputs, 5)
     assert moves["two_starts"][-1] < moves["two_starts"][0]

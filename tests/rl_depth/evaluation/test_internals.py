@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl_depth import envs, runs
-from rl_depth.agents.crl import Agent, Batch
+from rl_depth import envs, measured, runs
+from rl_depth.agents import Batch, ContrastiveAgent
 from rl_depth.cli import main as command_line
 from rl_depth.config import Config
 from rl_depth.evaluation import internals
@@ -92,13 +92,13 @@ def test_the_default_goal_and_start_are_those_of_an_evaluation_episode():
     ],
 )
 def test_ranks_of_known_spectra(values, effective, variance):
-    assert internals.effective_rank(np.array(values)) == pytest.approx(effective)
-    assert internals.variance_rank(np.array(values)) == variance
+    assert measured.effective_rank(np.array(values)) == pytest.approx(effective)
+    assert measured.variance_rank(np.array(values)) == variance
 
 
 def test_a_share_that_is_met_exactly_needs_no_further_value():
-    assert internals.variance_rank(np.array([3.0, 1.0]), share=0.9) == 1
-    assert internals.variance_rank(np.array([3.0, 1.0]), share=0.91) == 2
+    assert measured.variance_rank(np.array([3.0, 1.0]), share=0.9) == 1
+    assert measured.variance_rank(np.array([3.0, 1.0]), share=0.91) == 2
 
 
 def test_the_spectrum_of_a_matrix_of_known_rank_is_blind_to_its_mean():
@@ -109,13 +109,13 @@ def test_the_spectrum_of_a_matrix_of_known_rank_is_blind_to_its_mean():
     values = internals.spectrum(matrix + 100 * rng.standard_normal(8))
     assert values.shape == (8,)
     np.testing.assert_allclose(values[3:], 0, atol=1e-9)
-    assert internals.effective_rank(values) == pytest.approx(3, abs=0.01)
+    assert measured.effective_rank(values) == pytest.approx(3, abs=0.01)
 
 
 @pytest.mark.parametrize("block", ["stacked", "looped"])
 def test_norms_equal_the_direct_computation(block):
     config = Config(block=block, depth=12, width=8, representation=4, batch_size=6)
-    agent = Agent.of(config, state_size=3, goal_size=2, action_size=2)
+    agent = ContrastiveAgent.of(config, state_size=3, goal_size=2, action_size=2)
     params = jax.jit(agent.create)(jax.random.key(0)).params
     keys = jax.random.split(jax.random.key(1), 3)
     sizes = {"state": 3, "action": 2, "goal": 2}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from rl_depth.agents.crl import Agent, Batch, Hyper
+from rl_depth.agents import Batch, ContrastiveAgent, Hyper
 from rl_depth.config import Config, ConfigError, Halt, TrainRecurrence, TrunkConfig
 from rl_depth.networks.network import Network, draw_kernels
 from rl_depth.networks.recurrence import Draw, draw, draw_count
@@ -216,7 +216,7 @@ def test_gaussian_starts_differ_by_key_and_are_fixed_without():
 @pytest.fixture(scope="module")
 def acting():
     config = Config(block="looped", depth=8, width=16, representation=8, norm="post")
-    agent = Agent.of(config, 4, 2, 3)
+    agent = ContrastiveAgent.of(config, 4, 2, 3)
     params = agent.create(jax.random.key(0)).params
     state, goal = (jax.random.normal(jax.random.key(i), (7, n)) for i, n in ((1, 4), (2, 2)))
     return agent, params, state, goal
@@ -267,7 +267,7 @@ def test_the_agent_learns_with_every_option_on():
         batch_size=32,
     )
     assert config.depth == 8
-    agent = Agent.of(config, 4, 2, 3)
+    agent = ContrastiveAgent.of(config, 4, 2, 3)
     batch = Batch(*(jax.random.normal(jax.random.key(i), (32, n)) for i, n in enumerate((4, 3, 2))))
 
     def step(state, key):

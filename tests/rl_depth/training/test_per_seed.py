@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rl_depth import runs
-from rl_depth.agents.crl import Hyper
+from rl_depth.agents import Hyper
 from rl_depth.config import Config, ConfigError
 from rl_depth.config.checks import PER_SEED
 from rl_depth.training import session

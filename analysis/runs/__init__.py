@@ -1,0 +1,1 @@
+"""From run folders and tables to groups of seeds and series over depth."""

@@ -1,0 +1,1 @@
+"""Whether capability jumps, where, and for which goals."""

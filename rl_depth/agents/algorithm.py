@@ -1,0 +1,114 @@
+"""What every algorithm is to the trainer, the session, the policy and the tables of cost.
+
+Axes: ``B`` batch, ``X`` state, ``G`` goal, ``A`` action.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, Self
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from ..config import Config, Halt
+from ..networks.network import Network
+from ..networks.recurrence import Draw
+from .losses import Metrics
+
+Depth = jax.Array | Draw | None
+
+
+class Batch(flax.struct.PyTreeNode):
+    """Transitions relabelled with goals that were reached later."""
+
+    state: jax.Array  # [B, X]
+    action: jax.Array  # [B, A]
+    goal: jax.Array  # [B, G]
+
+
+class Hyper(flax.struct.PyTreeNode):
+    """Float hyper-parameters; traced, so that agents trained in one program may differ in them."""
+
+    actor_lr: jax.Array
+    critic_lr: jax.Array
+    temperature_lr: jax.Array
+    logsumexp_penalty: jax.Array
+    target_entropy: jax.Array  # nats per action dimension
+    gamma: jax.Array
+
+    @classmethod
+    def of(cls, config: Config, place: jax.Array | int = 0) -> Hyper:
+        """The hyper-parameters of one of a configuration's seeds, the ``place``-th."""
+        values = {name: [getattr(config, name)] * config.seeds for name in cls.__dataclass_fields__}
+        return cls(**{name: jnp.float32(own)[place] for name, own in (values | config.per_seed_values()).items()})
+
+
+class AgentState(flax.struct.PyTreeNode):
+    """What learning changes.
+
+    ``params`` holds ``actor``, ``phi``, ``psi`` (trees) and ``log_temperature`` (scalar).
+    """
+
+    params: dict[str, Any]
+    optimizer: optax.OptState
+
+
+class Algorithm(Protocol):
+    """An algorithm's agent: its fixed part, with pure methods that map states to states.
+
+    The trainer calls `create`, `act` and `update`; policies `act` and `act_until`; maps of energy `energy`; tests at
+    other depths `encode`. ``actor``, ``phi`` and ``psi`` are what `agents.cost` prices and what is sharded and saved
+    by the names of their parameters.
+
+    Attributes:
+      actor, phi, psi: the networks.
+      state_size, goal_size, action_size: entries of each vector.
+      energy_name: a key of `losses.ENERGIES`.
+      loss: name of the critic's loss.
+    """
+
+    actor: Network
+    phi: Network
+    psi: Network
+    state_size: int
+    goal_size: int
+    action_size: int
+    energy_name: str
+    loss: str
+
+    @classmethod
+    def of(cls, config: Config, state_size: int, goal_size: int, action_size: int) -> Self:
+        """The agent that a configuration describes, for an environment of the given sizes."""
+
+    def create(self, key: jax.Array) -> AgentState:
+        """Fresh parameters and optimizer states."""
+
+    def act(
+        self,
+        params: dict[str, Any],
+        state: jax.Array,
+        goal: jax.Array,
+        key: jax.Array | None = None,
+        depth: jax.Array | None = None,
+    ) -> jax.Array:
+        """Actions in [-1, 1] for ``state [..., X]`` and ``goal [..., G]``: ``[..., A]``; the mode without a key."""
+
+    def act_until(
+        self, params: dict[str, Any], state: jax.Array, goal: jax.Array, halt: Halt, key: jax.Array | None = None
+    ) -> tuple[jax.Array, jax.Array]:
+        """`act` with a depth that ``halt`` chooses for each of ``state [B, X]``; also the depths ``[B]``, in layers."""
+
+    def encode(
+        self, params: dict[str, Any], batch: Batch, depth: jax.Array | None = None
+    ) -> tuple[jax.Array, jax.Array]:
+        """Representations ``[B, D]`` of a batch's states and actions, and of its goals."""
+
+    def energy(self, params: dict[str, Any], state: jax.Array, action: jax.Array, goal: jax.Array) -> jax.Array:
+        """How well ``goal`` is reached after ``action`` in ``state``, ``[...]``; larger is better."""
+
+    def update(
+        self, agent: AgentState, batch: Batch, hyper: Hyper, key: jax.Array, progress: jax.Array | float = 0.0
+    ) -> tuple[AgentState, Metrics]:
+        """One gradient step; ``progress`` in [0, 1] is the share of training that is done. Metrics are scalars."""
