@@ -39,7 +39,7 @@ class AntEnv(PipelineGoalEnv):
             sys = models.with_gear(sys, [200.0] * sys.act_size())
         if backend == "mjx":
             sys = self._tune_for_mjx(sys)
-        super().__init__(sys=sys, backend=backend, n_frames=frames)
+        super().__init__(spec, sys, backend, frames=frames)
 
     def observe(self, pipeline_state: base.State) -> jax.Array:
         """Joint positions and velocities of the ant, what ``objects`` adds, the goal."""

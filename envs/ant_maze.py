@@ -30,6 +30,7 @@ class AntMaze(AntEnv):
     layouts u2 to u7 of Wang et al. 2025 (arXiv 2503.14858); equal to JaxGCRL from the same key.
     """
 
+    backend_on_cpu: ClassVar[str | None] = "mujoco"
     view: ClassVar[str] = "top"
 
     state_size = 29

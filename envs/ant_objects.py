@@ -125,7 +125,8 @@ class AntPush(AntEnv):
     the contacts are stable.
     """
 
-    backends: ClassVar[tuple[str, ...]] = ("mjx",)
+    backends: ClassVar[tuple[str, ...]] = ("mjx", "mujoco")
+    backend_on_cpu: ClassVar[str | None] = "mujoco"
     view: ClassVar[str] = "top"
 
     state_size = 31

@@ -36,7 +36,8 @@ class _Arm(PipelineGoalEnv):
     Subclasses add what lies on the table, draw the reset and observe.
     """
 
-    backends: ClassVar[tuple[str, ...]] = ("mjx",)
+    backends: ClassVar[tuple[str, ...]] = ("mjx", "mujoco")
+    backend_on_cpu: ClassVar[str | None] = "mujoco"
 
     fingers: ClassVar[bool] = True
 
@@ -44,7 +45,7 @@ class _Arm(PipelineGoalEnv):
         """Compile the model that ``_table`` began."""
         self.split = check_split(type(self), split)
         backend = check_backend(type(self), backend)
-        super().__init__(sys=models.to_system(spec), backend=backend, n_frames=_FRAMES)
+        super().__init__(spec, models.to_system(spec), backend, frames=_FRAMES)
         names = self.sys.link_names
         self._end = names.index("link7")
         if self.fingers:

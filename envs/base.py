@@ -8,7 +8,11 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 import mujoco
+from brax import base
+from brax.base import System
 from brax.envs.base import Env, PipelineEnv, State
+
+from .engine import Engine
 
 
 class GoalEnv(Env, abc.ABC):
@@ -21,6 +25,7 @@ class GoalEnv(Env, abc.ABC):
     Attributes:
       splits: names of the goal distributions; the first is the one trained on.
       backends: physics backends that the environment runs on; the first is the default.
+      backend_on_cpu: the default where JAX runs on a CPU, if it is another.
       view: "top" to be drawn from above, "follow" for a camera that follows the robot.
       split: the split this instance draws its starts and goals from.
       state_size: leading entries of the observation that are the state.
@@ -35,7 +40,8 @@ class GoalEnv(Env, abc.ABC):
     """
 
     splits: ClassVar[tuple[str, ...]] = ("train", "eval")
-    backends: ClassVar[tuple[str, ...]] = ("spring", "positional", "generalized", "mjx")
+    backends: ClassVar[tuple[str, ...]] = ("spring", "positional", "generalized", "mjx", "mujoco")
+    backend_on_cpu: ClassVar[str | None] = None
     view: ClassVar[str] = "follow"
 
     split: str
@@ -58,6 +64,11 @@ class GoalEnv(Env, abc.ABC):
         """The goal that a state achieves: ``[..., state_size] -> [..., goal_size]``."""
         return state_obs[..., jnp.array(self.goal_indices)]
 
+    def diverged(self, state: State) -> jax.Array:
+        """Whether the physics gave this (unbatched) state up, so that its episode must end: bool."""
+        del state
+        return jnp.zeros((), bool)
+
     @abc.abstractmethod
     def scene(self, state: State) -> mujoco.MjModel:
         """The MuJoCo model that shows an (unbatched) state; constant over an episode."""
@@ -72,7 +83,43 @@ class GoalEnv(Env, abc.ABC):
 
 
 class PipelineGoalEnv(PipelineEnv, GoalEnv):
-    """A ``GoalEnv`` on one of Brax's physics pipelines."""
+    """A ``GoalEnv`` on one of Brax's physics pipelines, or on MuJoCo's C engine."""
+
+    def __init__(self, spec: mujoco.MjSpec, sys: System, backend: str, frames: int):
+        """Take a model.
+
+        Args:
+          spec: what the C engine compiles.
+          sys: the same for Brax's pipelines, with what they need changed.
+          backend: one of ``backends``.
+          frames: substeps of a step.
+        """
+        in_c = backend == "mujoco"
+        super().__init__(sys=sys, backend="mjx" if in_c else backend, n_frames=frames)
+        self._backend = backend
+        self._engine = Engine(spec, frames) if in_c else None
+
+    def pipeline_init(self, q: jax.Array, qd: jax.Array) -> base.State:
+        """The physics at joint positions ``[nq]`` and velocities ``[nv]``."""
+        return super().pipeline_init(q, qd) if self._engine is None else self._engine.init(q, qd)
+
+    def pipeline_step(self, pipeline_state: base.State, action: jax.Array) -> base.State:
+        """The physics after a step with one control ``[nu]``."""
+        if self._engine is None:
+            return super().pipeline_step(pipeline_state, action)
+        return self._engine.step(pipeline_state, action)
+
+    def diverged(self, state: State) -> jax.Array:
+        """Whether the C engine gave the state up, or the physics is not finite."""
+        physics = state.pipeline_state
+        if self._engine is not None:
+            return physics.diverged
+        return ~(jnp.isfinite(physics.q).all() & jnp.isfinite(physics.qd).all())
+
+    @property
+    def physics_failures(self) -> int:
+        """Steps in which the C engine gave a copy up, so far in this process."""
+        return 0 if self._engine is None else self._engine.failures
 
     @property
     def observation_size(self) -> int:
@@ -97,9 +144,10 @@ def check_split(env: type[GoalEnv], split: str) -> str:
 
 
 def check_backend(env: type[GoalEnv], backend: str | None) -> str:
-    """Return ``backend``, the default one for None, or raise ``ValueError`` naming the allowed ones."""
+    """Return ``backend``, the default one here for None, or raise ``ValueError`` naming the allowed ones."""
     if backend is None:
-        return env.backends[0]
+        on_cpu = env.backend_on_cpu if jax.default_backend() == "cpu" else None
+        return on_cpu or env.backends[0]
     if backend not in env.backends:
         raise ValueError(f"backend {backend!r}: {env.__name__} runs on {', '.join(env.backends)}")
     return backend

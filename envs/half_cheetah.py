@@ -43,7 +43,8 @@ class HalfCheetah(PipelineGoalEnv):
     the dense reward.
     """
 
-    backends: ClassVar[tuple[str, ...]] = ("mjx", "spring", "positional", "generalized")
+    backends: ClassVar[tuple[str, ...]] = ("mjx", "spring", "positional", "generalized", "mujoco")
+    backend_on_cpu: ClassVar[str | None] = "mujoco"
 
     state_size = 18
     goal_indices = (0,)
@@ -60,7 +61,7 @@ class HalfCheetah(PipelineGoalEnv):
         sys, frames = models.to_system(spec), 5
         if backend in ("spring", "positional"):
             sys, frames = models.with_gear(models.with_timestep(sys, 0.003125), _SOFT_GEAR), 16
-        super().__init__(sys=sys, backend=backend, n_frames=frames)
+        super().__init__(spec, sys, backend, frames=frames)
 
     def reset(self, rng: jax.Array) -> State:
         """Start near the origin."""

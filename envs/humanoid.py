@@ -41,7 +41,7 @@ class HumanoidEnv(PipelineGoalEnv):
             sys, frames = models.with_gear(models.with_timestep(sys, 0.0015), _GEAR), 10
         if backend == "mjx":
             sys = models.with_newton(sys, iterations=1, line_search_iterations=4)
-        super().__init__(sys=sys, backend=backend, n_frames=frames)
+        super().__init__(spec, sys, backend, frames=frames)
 
     def behaviour(self, state: State, pipeline_state: base.State) -> dict[str, jax.Array]:
         """Metrics of the task's own, given the state before and the physics after a step."""
@@ -180,6 +180,7 @@ class HumanoidMaze(HumanoidEnv):
     equal to it from the same key. Its dense reward is dropped.
     """
 
+    backend_on_cpu: ClassVar[str | None] = "mujoco"
     view: ClassVar[str] = "top"
 
     def __init__(

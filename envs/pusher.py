@@ -46,7 +46,7 @@ class Pusher(PipelineGoalEnv):
     the same key, except that success is of the state after the step, not before. Dropped: the dense reward.
     """
 
-    backends: ClassVar[tuple[str, ...]] = ("generalized", "spring", "positional", "mjx")
+    backends: ClassVar[tuple[str, ...]] = ("generalized", "spring", "positional", "mjx", "mujoco")
     view: ClassVar[str] = "top"
 
     state_size = 20
@@ -67,7 +67,7 @@ class Pusher(PipelineGoalEnv):
         sys, frames = models.to_system(spec), 5
         if backend in ("spring", "positional"):
             sys, frames = models.with_gear(models.with_timestep(sys, 0.001), [20.0] * sys.act_size()), 50
-        super().__init__(sys=sys, backend=backend, n_frames=frames)
+        super().__init__(spec, sys, backend, frames=frames)
         # the tips are fused with the wrist's last link; the one before it stands for them, as in Brax
         self._tip, self._puck, self._goal = map(self.sys.link_names.index, ("r_wrist_flex_link", "object", "goal"))
 

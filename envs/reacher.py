@@ -35,7 +35,7 @@ class Reacher(PipelineGoalEnv):
     Source: JaxGCRL's ``reacher`` (arXiv 2408.11052), after Brax's; equal to it from the same key.
     """
 
-    backends: ClassVar[tuple[str, ...]] = ("generalized", "spring", "positional", "mjx")
+    backends: ClassVar[tuple[str, ...]] = ("generalized", "spring", "positional", "mjx", "mujoco")
     view: ClassVar[str] = "top"
 
     state_size = 10
@@ -51,7 +51,7 @@ class Reacher(PipelineGoalEnv):
         sys, frames = models.to_system(spec), 2
         if backend in ("spring", "positional"):
             sys, frames = models.with_gear(models.with_timestep(sys, 0.005), [25.0, 25.0]), 4
-        super().__init__(sys=sys, backend=backend, n_frames=frames)
+        super().__init__(spec, sys, backend, frames=frames)
 
     def reset(self, rng: jax.Array) -> State:
         """Start near the stretched pose; draw the goal."""
