@@ -77,13 +77,13 @@ class Iru(Trunk):
 
     @staticmethod
     def application(config: TrunkConfig) -> Application:
-        """Two products of ``[2W, W]`` in each cell; kept are its normalised input, gate, proposal and memory."""
+        """Two products of ``[2W, W]`` in each cell; kept is what automatic differentiation keeps of norm and gates."""
         layers, w = config.block_layers, config.width
         return Application(
             parameters=layers * (2 * (2 * w * w + w) + 4 * w),
             flops=layers * 2 * (2 * 2 * w * w),
             latent=2 * w,
-            kept=layers * 6 * w,
+            kept=layers * 15 * w,
             serial=layers,
         )
 

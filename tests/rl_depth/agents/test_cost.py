@@ -11,7 +11,7 @@ from rl_depth.bench.reference import Reference
 WIDTH, BATCH = 256, 128
 
 
-@pytest.mark.parametrize("block", ["stacked", "looped"])
+@pytest.mark.parametrize("block", ["stacked", "looped", "iru"])
 def test_operations_are_those_that_xla_counts(block):
     """Of the textbook update, whose layers are unrolled: XLA counts the body of a loop once."""
     load = workload.make(block, 8, WIDTH, BATCH, **({"injection": "none"} if block == "looped" else {}))
@@ -33,6 +33,7 @@ def test_operations_are_those_that_xla_counts(block):
         {"block": "looped"},
         {"block": "looped", "injection": "concat", "step_conditioning": True, "latent": "learned", "norm": "pre"},
         {"block": "stacked", "norm": "post", "psi_depth": 4, "phi_width": 16},
+        {"block": "iru", "actor_block": "stacked"},
     ],
     ids=str,
 )
@@ -51,7 +52,7 @@ def test_an_action_takes_what_the_actor_takes():
     assert agent_cost(load.config, *workload.SIZES).flops_per_action == pytest.approx(counted, rel=0.1)
 
 
-@pytest.mark.parametrize("block", ["stacked", "looped"])
+@pytest.mark.parametrize("block", ["stacked", "looped", "iru"])
 def test_rematerialisation_takes_less_memory_and_more_operations(block):
     plain, remat = (workload.make(block, 256, 32, 64, remat=remat) for remat in (False, True))
     costs = [agent_cost(load.config, *workload.SIZES) for load in (plain, remat)]

@@ -1,4 +1,4 @@
-"""The update against the textbook one of `rl_depth.reference`, and what else an agent promises."""
+"""The update against the textbook one of `rl_depth.bench.reference`, and what else an agent promises."""
 
 from functools import partial
 
@@ -31,6 +31,8 @@ OPTIONS = [
     {"block": "looped", "injection": "concat", "energy": "l2", "step_conditioning": True},
     {"block": "looped", "norm": "pre", "latent": "learned", "residual_scale": 0.5},
     {"block": "looped", "norm": "post", "injection": "add", "latent": "zero", "step_limit": 0.2},
+    {"block": "iru", "random_goals": 0.5},
+    {"block": "iru", "actor_block": "stacked", "psi_block": "looped", "remat": True},
     {"energy": "dot", "loss": "sym_infonce", "norm": "post"},
     {"energy": "cosine", "loss": "bwd_infonce", "norm": "pre"},
     {"energy": "dot", "loss": "binary_nce"},

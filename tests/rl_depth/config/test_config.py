@@ -140,3 +140,21 @@ def test_every_option_is_documented_and_has_a_default():
     for field in dataclasses.fields(Config):
         assert field.default is not dataclasses.MISSING
         assert f"    {field.name}: " in source
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"block": "iru", "norm": "post"}, "--norm post: an iru trunk has no residual block"),
+        ({"block": "iru", "injection": "concat"}, "--injection concat: only a looped trunk has this"),
+        ({"block": "iru", "latent": "gaussian"}, "--latent gaussian: only a looped trunk has this"),
+    ],
+)
+def test_options_that_an_iru_lacks_are_refused(options, problem):
+    with pytest.raises(ConfigError, match=problem):
+        Config(**options)
+
+
+def test_an_iru_takes_drawn_counts_and_truncated_gradients():
+    trunk = Config(block="iru", train_recurrence="uniform:1:8", backprop_steps=2).trunk("actor")
+    assert (trunk.tied, trunk.window, trunk.latent, trunk.injection) == (True, 2, "zero", "none")

@@ -1,6 +1,7 @@
 """Blocks and trunks: known functions, equal forms, dynamic depth."""
 
 from dataclasses import replace
+from typing import get_args
 
 import flax.linen as nn
 import jax
@@ -9,11 +10,14 @@ import numpy as np
 import pytest
 
 from rl_depth.config import TrunkConfig
+from rl_depth.config.options import BlockKind
 from rl_depth.networks.network import Network, draw_kernels
-from rl_depth.networks.trunks import make_trunk
+from rl_depth.networks.recurrence import Draw
+from rl_depth.networks.trunks import TRUNKS, make_trunk
 
 STACKED = TrunkConfig(block="stacked", depth=12, width=8)
 LOOPED = replace(STACKED, block="looped", injection="add")
+IRU = replace(STACKED, block="iru", latent="zero")
 
 
 def init(trunk: TrunkConfig, seed: int = 0):
@@ -70,7 +74,7 @@ def test_stacked_and_looped_of_one_block_without_injection_are_the_same_function
         np.testing.assert_allclose(a[0], b, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("trunk", [STACKED, LOOPED, replace(LOOPED, injection="concat")])
+@pytest.mark.parametrize("trunk", [STACKED, LOOPED, IRU, replace(LOOPED, injection="concat")])
 def test_dynamic_depth_equals_a_trunk_of_that_depth(trunk):
     params, h = init(trunk)
     dynamic = jax.jit(lambda depth: make_trunk(trunk).apply(params, h, depth))
@@ -83,13 +87,66 @@ def test_dynamic_depth_equals_a_trunk_of_that_depth(trunk):
     assert dynamic._cache_size() == 1
 
 
+def test_an_iru_is_its_gated_cells_in_sequence():
+    """Two applications of four cells, written out; every cell has its own weights, all applications the same."""
+    trunk = replace(IRU, depth=8)
+    params, x = init(trunk)
+    cells = params["params"]["cells"]
+    h = c = jnp.zeros_like(x)
+    for _ in range(2):
+        before = h
+        for i in range(4):
+            u = jnp.concatenate([x, h], -1)
+            u = (u - u.mean(-1, keepdims=True)) / jnp.sqrt(u.var(-1, keepdims=True) + 1e-6)
+            f = nn.sigmoid(u @ cells["forget"]["kernel"][i] + 1.0)
+            c = c * f + jnp.tanh(u @ cells["propose"]["kernel"][i]) * (1 - f)
+            h = jnp.tanh(c)
+        h = before + h
+    np.testing.assert_allclose(make_trunk(trunk).apply(params, x), h, rtol=1e-4, atol=1e-5)
+
+
+def test_an_iru_cannot_run_away():
+    params, x = init(IRU)
+    deep = make_trunk(IRU).apply(params, 100 * x, jnp.int32(4000))
+    assert jnp.abs(deep).max() <= 1000, "at most 1 for each application"
+
+
+def test_kinds_of_trunk_are_those_that_options_name():
+    assert set(TRUNKS) == set(get_args(BlockKind))
+
+
+@pytest.mark.parametrize("trunk", [STACKED, LOOPED])
+def test_every_application_has_a_key_of_its_own(trunk):
+    """The same one in loops of static, drawn and dynamic length, and none without a key."""
+    seen = []
+
+    class Noisy(type(make_trunk(trunk))):
+        def advance(self, weights, h, x, i, count, key):
+            if key is None:
+                return h
+            return h + jax.random.normal(key, h.shape)
+
+    params, h = init(trunk)
+    net, key = Noisy(trunk), jax.random.key(3)
+    drawn = Draw(count=jnp.int32(3), graded=jnp.int32(3))
+    looped = replace(trunk, window=3)
+    for one, depth in ((net, None), (net, jnp.int32(12)), (Noisy(looped), drawn)):
+        seen.append(jax.jit(one.apply)(params, h, depth, key))
+    np.testing.assert_allclose(seen[1], seen[0], rtol=1e-6)
+    np.testing.assert_allclose(seen[2], seen[0], rtol=1e-6)
+    steps = jax.random.fold_in(key, 1)
+    noise = sum(jax.random.normal(jax.random.fold_in(steps, i), h.shape) for i in range(3))
+    np.testing.assert_allclose(seen[0], h + noise, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(net.apply(params, h), h)
+
+
 def test_a_looped_trunk_goes_deeper_than_it_was_built():
     params, h = init(LOOPED)
     deeper = make_trunk(LOOPED).apply(params, h, jnp.int32(40))
     np.testing.assert_allclose(deeper, make_trunk(replace(LOOPED, depth=40)).apply(params, h), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("trunk", [STACKED, LOOPED])
+@pytest.mark.parametrize("trunk", [STACKED, LOOPED, IRU])
 def test_remat_changes_no_number(trunk):
     params, h = init(trunk)
 
@@ -100,7 +157,7 @@ def test_remat_changes_no_number(trunk):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("trunk", [STACKED, LOOPED])
+@pytest.mark.parametrize("trunk", [STACKED, LOOPED, IRU])
 def test_the_program_does_not_grow_with_depth(trunk):
     def size(depth: int) -> int:
         config = replace(trunk, depth=depth)
