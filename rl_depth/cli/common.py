@@ -9,17 +9,21 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from .. import signals
 from ..config import ConfigError
 
 Switch = Parameter(negative="")
 RunFolders = Annotated[list[Path], Parameter(consume_multiple=True)]
 
 
-def start() -> None:
-    """Load JAX; not before the options are known to be good."""
+def start(*, look: bool = True) -> None:
+    """Load JAX, and let it look for its devices; not before the options are known to be good."""
     from .. import device
 
+    signals.end_when_interrupted()
     device.start()
+    if look:
+        device.check()
 
 
 def at_least(option: str, value: int, least: int) -> None:

@@ -12,12 +12,21 @@ from rl_depth import envs
 
 from .errors import ConfigError
 from .options import NETWORKS, Options, TrunkConfig
-from .specs import Halt
+from .specs import MOST_APPLICATIONS, Halt
 
 
 def check(config: Options) -> None:
     """Raise `ConfigError` for the first thing that is wrong with a configuration."""
-    parts = (_check_ranges, _check_per_seed, _check_trunks, _check_loops, _check_counts, _check_data, _check_env)
+    parts = (
+        _check_ranges,
+        _check_sizes,
+        _check_per_seed,
+        _check_trunks,
+        _check_loops,
+        _check_counts,
+        _check_data,
+        _check_env,
+    )
     for one in (*parts, _check_collector):
         one(config)
 
@@ -27,6 +36,8 @@ def check_depth(trunk: TrunkConfig, depth: int) -> int:
     layers = trunk.block_layers
     if depth < layers or depth % layers:
         raise ValueError(f"depth {depth}: must be a positive multiple of the block's {layers} layers")
+    if depth > layers * MOST_APPLICATIONS:
+        raise ValueError(f"depth {depth}: must be at most {layers * MOST_APPLICATIONS}")
     if not trunk.tied and depth > trunk.depth:
         raise ValueError(
             f"depth {depth}: this actor is stacked and has {trunk.depth} layers; only a looped one goes deeper"
@@ -117,6 +128,23 @@ def _check_ranges(config: Options) -> None:
         _refuse("seeds", config.seeds, "the last seed must lie below 2^31")
 
 
+_MOST = 2**31 - 1  # what int32 counts to
+
+
+def _check_sizes(config: Options) -> None:
+    """Programs count in int32. What a machine has no memory for is refused where the machine is known."""
+    for field in _AT_LEAST_ONE[1:]:
+        value = getattr(config, field)
+        if value is not None and value > _MOST:
+            _refuse(field, value, f"must be at most {_MOST}")
+    if config.epochs * config.unroll > _MOST:
+        _refuse("env_steps", config.env_steps, f"each environment would take more than {_MOST} steps")
+    if config.num_envs * config.replay_steps > _MOST:
+        _refuse("replay_steps", config.replay_steps, f"with --num-envs {config.num_envs} more than {_MOST} transitions")
+    if config.updates * config.batch_size > _MOST:
+        _refuse("updates", config.updates, f"with --batch-size {config.batch_size} more than {_MOST} draws in an epoch")
+
+
 def _check_per_seed(config: Options) -> None:
     for name, values in config.per_seed_values().items():
         if name not in PER_SEED:
@@ -136,6 +164,8 @@ def _check_trunks(config: Options) -> None:
     layers = config.block_layers
     for field in ("depth", "actor_depth", "critic_depth", "phi_depth", "psi_depth", "collector_depth"):
         depth = getattr(config, field)
+        if depth is not None and depth > layers * MOST_APPLICATIONS:
+            _refuse(field, depth, f"must be at most {layers * MOST_APPLICATIONS}")
         if depth is None or (depth >= layers and depth % layers == 0):
             continue
         below = depth // layers * layers
