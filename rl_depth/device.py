@@ -154,23 +154,27 @@ def _number(file: Path) -> int | None:
         return None
 
 
+class OutOfMemory(RunError):
+    """Arrays did not fit."""
+
+
 @contextlib.contextmanager
 def memory_told() -> Iterator[None]:
     """Turns XLA's and NumPy's reports of too little memory into one line.
 
     Raises:
-      RunError: there was too little.
+      OutOfMemory: there was too little.
     """
     import jax
 
     try:
         yield
     except MemoryError as error:
-        raise RunError(f"out of memory: {_first_line(error) or 'this machine has no more'}") from None
+        raise OutOfMemory(f"out of memory: {_first_line(error) or 'this machine has no more'}") from None
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        raise RunError(f"out of memory: {_first_line(error)}; fewer or smaller arrays fit") from None
+        raise OutOfMemory(f"out of memory: {_first_line(error)}; fewer or smaller arrays fit") from None
 
 
 def _first_line(error: Exception) -> str:

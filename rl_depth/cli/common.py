@@ -32,6 +32,16 @@ def at_least(option: str, value: int, least: int) -> None:
         raise ConfigError(f"--{option} {value}: must be at least {least}")
 
 
+def within(option: str, value: int, least: int, most: int) -> None:
+    """Refuse an option's value outside of ``least`` to ``most``."""
+    if not least <= value <= most:
+        raise ConfigError(f"--{option} {value}: must lie in {least} to {most}")
+
+
+MOST_EPISODES = 100_000
+MOST_SEED = 2**31 - 1
+
+
 def write_json(file: Path, content: Any) -> None:
     """Write a result, with the folders above it."""
     try:

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..config import HALT_FORMS, ConfigError, Halt, Whole, Wholes
-from .common import RunFolders, Switch, at_least, show_notes, start, write_json
+from .common import MOST_EPISODES, MOST_SEED, RunFolders, Switch, show_notes, start, within, write_json
 
 
 def evaluate(
@@ -45,7 +45,8 @@ def evaluate(
     json
         Write the result to this file [default: one in evaluations/ in the run folder].
     """
-    at_least("episodes", episodes, 1)
+    within("episodes", episodes, 1, MOST_EPISODES)
+    within("seed", seed, 0, MOST_SEED)
     if halt is not None and depths:
         raise ConfigError(f"--halt {halt}: chooses the depth itself; drop --depths")
     rule = read_halt(halt)
@@ -98,7 +99,8 @@ def extrapolate(
     json
         Write the result to this file too.
     """
-    at_least("episodes", episodes, 1)
+    within("episodes", episodes, 1, MOST_EPISODES)
+    within("seed", seed, 0, MOST_SEED)
     if not depths:
         raise ConfigError("--depths: give at least one")
     start()

@@ -8,7 +8,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..config import ConfigError, Whole, Wholes
-from .common import RunFolders, at_least, show_notes, start, write_json
+from .common import MOST_SEED, RunFolders, show_notes, start, within, write_json
+
+MOST_BATCHES = 10_000
 
 
 def inspect(
@@ -41,8 +43,8 @@ def inspect(
     json
         Write the numbers to this file too.
     """
-    at_least("batches", batches, 1)
-    at_least("seed", seed, 0)
+    within("batches", batches, 1, MOST_BATCHES)
+    within("seed", seed, 0, MOST_SEED)
     start()
     from rl_depth.analysis import inspection
     from rl_depth.analysis.compare import compare
@@ -109,7 +111,7 @@ def grid(
     json
         Write the cells to this file too.
     """
-    at_least("seed", seed, 0)
+    within("seed", seed, 0, MOST_SEED)
     from rl_depth.analysis import grid as layout
 
     from . import tables

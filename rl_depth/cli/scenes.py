@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..config import ConfigError, Whole
-from .common import Switch, at_least, start
+from .common import MOST_EPISODES, MOST_SEED, Switch, start, within
 
 
 def render(
@@ -53,7 +53,8 @@ def render(
     size
         Width and height of one picture, pixels.
     """
-    at_least("episodes", episodes, 1)
+    within("episodes", episodes, 1, MOST_EPISODES)
+    within("seed", seed, 0, MOST_SEED)
     for side in size:
         if not 64 <= side <= 4096:
             raise ConfigError(f"--size {size[0]} {size[1]}: each must lie in 64 to 4096 pixels")

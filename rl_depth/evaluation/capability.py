@@ -16,6 +16,7 @@ from ..config import Config, ConfigError, Halt, check_depth, check_halt
 from ..device import physics_options
 from ..training import metrics, rollout
 from ..training.acting import Halting, Plain
+from ..training.footprint import check_episodes
 from ..training.trainer import eval_split, make_env
 from .policy import Policy, load
 
@@ -61,6 +62,7 @@ def evaluate_run(run: runs.Run, protocol: Protocol) -> list[dict[str, Any]]:
     depths = _depths(config, protocol)
     reset_key, run_key = jax.random.split(jax.random.key(protocol.seed))
     reset_keys = _stratified_keys(env, protocol.episodes, reset_key)
+    check_episodes(env, len(reset_keys), f"--episodes {protocol.episodes}")
     rows = []
     program = None
     for seed in range(config.seed, config.seed + config.seeds):

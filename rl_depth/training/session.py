@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -69,7 +70,7 @@ def train(
         path = Path(hosts.on_first(lambda: out if out is not None else runs.fresh_path(config)))
         needs = Footprint.of(trainer, like)
         room = hosts.on_first(lambda: needs.check(path, parts, runs.Run(path).checkpoint_bytes()))
-        with _hold(path, config, resume) as run, _failures_noted(run), device.memory_told():
+        with _hold(path, config, resume) as run, _failures_noted(run), _none_left_empty(run), device.memory_told():
             stop.advice = f"go on with: rl-depth train --resume --out {path}"
             session = _Session(trainer, programs, run, quiet, trackers, stop)
             session.notes.append(f"on {device.summary()}; {room}")
@@ -328,6 +329,17 @@ class _Session:
 
 
 @contextmanager
+def _none_left_empty(run: runs.Run) -> Iterator[None]:
+    """Take the folder away again if there was no memory for the first checkpoint of its run."""
+    try:
+        yield
+    except device.OutOfMemory:
+        if not run.has_checkpoint() and not run.metrics():
+            hosts.on_first(lambda: shutil.rmtree(run.path))
+        raise
+
+
+@contextmanager
 def _failures_noted(run: runs.Run) -> Iterator[None]:
     """Write the reason into ``status.json`` when a run fails; OS errors become a `RunError` of one line."""
     try:
@@ -335,5 +347,6 @@ def _failures_noted(run: runs.Run) -> Iterator[None]:
     except (runs.RunError, OSError) as error:
         failure = error if isinstance(error, runs.RunError) else runs.RunError(f"{run.path}: {error.strerror or error}")
         with suppress(OSError, runs.RunError):  # the disk that failed the run may fail this too
-            run.write_status({**run.status(), "state": "failed", "reason": str(failure)})
+            if run.path.exists():
+                run.write_status({**run.status(), "state": "failed", "reason": str(failure)})
         raise failure from None
