@@ -154,7 +154,7 @@ def _number(file: Path) -> int | None:
         return None
 
 
-class OutOfMemory(RunError):
+class OutOfMemory(RunError):  # noqa: N818 - as XLA has it
     """Arrays did not fit."""
 
 

@@ -112,6 +112,12 @@ def end_when_interrupted() -> None:
             patience.daemon = True
             patience.start()
 
+    def raised(number: int, frame: FrameType | None) -> None:
+        if frame is None or frame.f_code.co_name != "_xla_gc_callback":  # where it would be lost, with a traceback
+            signal.default_int_handler(number, frame)
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, raised)
     _listen(heard)
     atexit.register(lambda: end() if came.is_set() else None)
 

@@ -21,6 +21,8 @@ def inspect(
     goal: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
     batches: Whole = 8,
     seed: Whole = 0,
+    epoch: str = "latest",
+    agent_seed: Whole | None = None,
     out: Path = Path("runs/inspect"),
     json: Path | None = None,
 ) -> None:
@@ -38,6 +40,10 @@ def inspect(
         Held-out batches for norms and ranks.
     seed
         Seed of the held-out episodes, and of start and goal of the energy maps.
+    epoch
+        Checkpoint: an epoch that was kept, best (of a run with --keep-best) or latest.
+    agent_seed
+        Only the agent of this seed [default: all].
     out
         Folder for energy_maps.png (mazes only), norms.png, ranks.png and inspect.json.
     json
@@ -49,7 +55,9 @@ def inspect(
     from rl_depth.analysis import inspection
     from rl_depth.analysis.compare import compare
 
+    from .. import device
     from ..evaluation import internals
+    from ..evaluation.policy import Which
     from ..runs import written_to
     from . import tables
 
@@ -57,10 +65,11 @@ def inspect(
     if depths and not any(internals.is_looped(run.config()) for run in chosen):
         raise ConfigError(f"--depths {','.join(map(str, depths))}: no run has looped networks alone; drop it")
     tested = tuple(sorted(set(depths)))
-    found = []
+    which, found = Which.parse(epoch, agent_seed), []
     for run in chosen:
         own = tested if internals.is_looped(run.config()) else ()
-        found += internals.inspect(run, own, goal=goal, batches=batches, seed=seed)
+        with device.memory_told():
+            found += internals.inspect(run, own, goal=goal, batches=batches, seed=seed, which=which)
     mapped = any(one.energy_map is not None for one in found)
     if goal is not None and not mapped:
         raise ConfigError(f"--goal {goal[0]:g} {goal[1]:g}: no run is in a maze; drop it")

@@ -22,6 +22,8 @@ def render(
     episodes: Whole = 2,
     depth: Whole | None = None,
     seed: Whole = 0,
+    epoch: str | None = None,
+    agent_seed: Whole | None = None,
     out: Path | None = None,
     gif: Annotated[bool, Switch] = False,
     size: Annotated[tuple[Whole, Whole], Parameter(negative="")] = (480, 360),
@@ -46,6 +48,10 @@ def render(
         Depth to act with, in dense layers [default: the trained depth].
     seed
         Seed of the episodes; the same starts and goals for all runs.
+    epoch
+        Checkpoint: an epoch that was kept, best (of a run with --keep-best) or latest [default: latest].
+    agent_seed
+        Seed of the agent that acts [default: each run's first].
     out
         Folder for the files [default: videos/ in the first run's folder, or runs/render/ENV].
     gif
@@ -66,14 +72,20 @@ def render(
         raise ConfigError("--policy and --backend go with --env; a run has its own")
     if env is not None and depth is not None:
         raise ConfigError(f"--depth {depth}: a random policy has no depth")
+    if env is not None and (epoch is not None or agent_seed is not None):
+        raise ConfigError("--epoch and --agent-seed go with runs; a random policy has neither")
     start()
-    from ..evaluation import episodes
+    from .. import device
+    from ..evaluation import episodes as shown
+    from ..evaluation.policy import Which
 
-    options = episodes.Options(split=split, episodes=episodes, depth=depth, seed=seed, size=size, gif=gif)
-    if env is not None:
-        files = episodes.show_random(env, backend, options, out)
-    else:
-        files = episodes.show_runs(runs or [], options, out)
+    which = Which.parse(epoch, agent_seed)
+    options = shown.Options(split=split, episodes=episodes, depth=depth, seed=seed, size=size, gif=gif, which=which)
+    with device.memory_told():
+        if env is not None:
+            files = shown.show_random(env, backend, options, out)
+        else:
+            files = shown.show_runs(runs or [], options, out)
     for file in files:
         print(f"written: {file}")
 

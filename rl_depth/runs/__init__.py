@@ -16,7 +16,8 @@ A killed process leaves every file readable: small files and checkpoints appear 
 line of a ``.jsonl`` file is dropped.
 """
 
-from ..config import RunError
+from ..config import InputError, RunError
+from .agent_file import read_agent, write_agent
 from .atomic import write_text
 from .checkpoints import BEST, REPLAY, Checkpoint, Segment, Transitions
 from .entry import CHANGEABLE, fresh_path, hold
@@ -27,6 +28,7 @@ __all__ = [
     "CHANGEABLE",
     "REPLAY",
     "Checkpoint",
+    "InputError",
     "Run",
     "RunError",
     "Segment",
@@ -35,6 +37,8 @@ __all__ = [
     "fresh_path",
     "hold",
     "open_run",
+    "read_agent",
+    "write_agent",
     "write_text",
     "written_to",
 ]

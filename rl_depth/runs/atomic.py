@@ -32,7 +32,7 @@ def write_arrays(file: Path, arrays: Mapping[str, np.ndarray], notes: Mapping[st
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    ready = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    ready = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     with _replacing(file) as partial:
         try:
             save_file(ready, partial, metadata={**(notes or {}), _DIGEST: _digest(ready)})
