@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -154,7 +155,7 @@ class WandB:
         self._file = run.path / "wandb.json"
         self._sent: dict[str, dict[str, Any]] = _read(self._file)
         for seed in range(config.seed, config.seed + config.seeds):
-            own = self._sent.setdefault(str(seed), {"id": self._wandb.util.generate_id(), "env_steps": -1})
+            own = self._sent.setdefault(str(seed), {"id": secrets.token_hex(4), "env_steps": -1})
             own_run = self._wandb.init(
                 **self._options,
                 id=own["id"],

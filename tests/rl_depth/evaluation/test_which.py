@@ -77,7 +77,7 @@ def test_results_of_other_settings_have_other_names(run):
     assert found[0][0] == "eval-mode-episodes2-seed0-epoch20"
     assert [row["seed"] for row in found[0][1]] == [3, 4] and [row["seed"] for row in found[-1][1]] == [4]
     assert len(capability.Protocol(depths=tuple(range(4, 4000, 4))).name([{"split": "eval", "epoch": 1}])) < 120
-    with pytest.raises(ConfigError, match="--agent-seed 9: .* has seeds 3 to 4"):
+    with pytest.raises(ConfigError, match=r"--agent-seed 9: .* has seeds 3 to 4"):
         capability.evaluate_run(run, capability.Protocol(which=which(seed=9)))
 
 
@@ -87,7 +87,7 @@ def test_an_exported_agent_acts_alike_from_its_file_alone(run, tmp_path):
     wanted, loaded = policy.load(run, 4, epoch="best"), rl_depth.load(str(file))
     np.testing.assert_array_equal(loaded(OBS, GOAL), wanted(OBS, GOAL))
     assert loaded.epoch == wanted.epoch and (loaded.config.seed, loaded.config.seeds) == (4, 1)
-    with pytest.raises(ConfigError, match="seed 3: .* seed 4"):
+    with pytest.raises(ConfigError, match=r"seed 3: .* seed 4"):
         rl_depth.load(file, 3)
 
 
