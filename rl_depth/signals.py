@@ -46,11 +46,12 @@ class Stop:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal."""
         del frame
+        if self._guarded and (self._asked or not self.working):
+            self._asked = True
+            return  # the thread that listens ends the process
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True
-        if self._guarded and not self.working:
-            return  # the thread that listens ends the process
         when = "after this epoch; once more to stop now" if self.working else "as soon as JAX lets it"
         print(f"\n{signal.Signals(number).name}: stopping {when}", file=sys.stderr)
 

@@ -23,7 +23,7 @@ ROOMS = {
     "training": "agents config device envs networks runs signals terminal",
     "evaluation": "agents config device envs measured networks render runs training",
     "bench": "agents config device envs networks runs training",
-    "sweeps": "agents config device runs terminal training",
+    "sweeps": "agents config device runs signals terminal training",
     "analysis": "config measured runs",
     "cli": "agents analysis bench config device envs evaluation runs signals sweeps terminal training",
     "__main__": "cli",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -110,7 +111,7 @@ def _look(run: Run, config: Config) -> View:
     latest = [row for row in rows if row["epoch"] == rows[-1]["epoch"]]
     notes = [str(status["reason"])] if status.get("state") == "failed" and "reason" in status else []
     if status.get("state") == "running":
-        notes += _silence(run, run.timing())
+        notes += ["its process is gone; killed?"] if _is_dead(run) else _silence(run, run.timing())
     notes += [f"seed {seed} diverged in epoch {epoch}" for seed, epoch in status.get("diverged", {}).items()]
     return View(
         run.name,
@@ -121,6 +122,13 @@ def _look(run: Run, config: Config) -> View:
         pace(config, run.timing()),
         "; ".join(notes),
     )
+
+
+def _is_dead(run: Run) -> bool:
+    """Whether nobody holds the run's lock, on the machine that trained it last: others may not see the lock."""
+    sessions = run.meta().get("sessions") or [{}]
+    here = sessions[-1].get("host", {}).get("name") == platform.node()
+    return here and run.is_held() is False
 
 
 def _silence(run: Run, timing: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 
-from .. import device, runs
+from .. import device, runs, signals
 from ..config import ConfigError, RunError, exit_code
 from ..training import session
 
@@ -24,8 +24,9 @@ def _stop_when_input_closes() -> None:
 def _train(path: str) -> int:
     """Train to the end; the process's exit code."""
     try:
-        device.start()
-        session.train(runs.open_run(path).config(), path, resume=True, quiet=False)
+        with signals.guard():
+            device.start()
+            session.train(runs.open_run(path).config(), path, resume=True, quiet=False)
     except session.Interrupted:
         return 130
     except (ConfigError, RunError) as error:
