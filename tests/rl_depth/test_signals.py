@@ -28,8 +28,8 @@ import time
 from rl_depth import signals
 signals._GRACE = {grace}
 signals.end_when_interrupted()
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     while True:
         try:
             time.sleep(60)
