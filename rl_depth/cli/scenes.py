@@ -66,13 +66,13 @@ def render(
     if env is not None and depth is not None:
         raise ConfigError(f"--depth {depth}: a random policy has no depth")
     start()
-    from ..evaluation import episodes
+    from ..evaluation import episodes as recording
 
-    options = episodes.Options(split=split, episodes=episodes, depth=depth, seed=seed, size=size, gif=gif)
+    options = recording.Options(split=split, episodes=episodes, depth=depth, seed=seed, size=size, gif=gif)
     if env is not None:
-        files = episodes.show_random(env, backend, options, out)
+        files = recording.show_random(env, backend, options, out)
     else:
-        files = episodes.show_runs(runs or [], options, out)
+        files = recording.show_runs(runs or [], options, out)
     for file in files:
         print(f"written: {file}")
 
