@@ -149,6 +149,7 @@ class Engine:
     """Steps copies of one model.
 
     Attributes:
+      spec: the model as it was given.
       model: the model with sensors of all bodies, which the copies share.
       frames: substeps of one step, with the same control.
     """
@@ -159,7 +160,7 @@ class Engine:
         Raises:
           ValueError: the model has state that is not carried: plugins, or sensors and actuators with a delay.
         """
-        self.frames = frames
+        self.spec, self.frames = spec, frames
         self.model, self._sensors, self._dofs = _with_sensors(spec)
         m = self.model
         if mujoco.mj_stateSize(m, _STATE.value) != 1 + m.nq + m.nv + m.na:
