@@ -23,7 +23,7 @@ import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,9 @@ class Run:
         return self.path / "evaluations" / f"{name}.json"
 
     def config(self) -> Config:
-        """The run's configuration.
+        """The run's configuration, with the physics backend that it steps on once ``meta.json`` says which.
+
+        A file that names none left it to the default of the version and the machine that began the run.
 
         Raises:
           ConfigError: the file cannot be read, is not a whole configuration, or holds what is not allowed.
@@ -117,7 +119,8 @@ class Run:
         missing = [name for name in _NAMED if name not in held]
         if missing:
             raise ConfigError(f"{file}: lacks {', '.join(missing[:5])}{', ...' if missing[5:] else ''}")
-        return config
+        began_on = self.meta().get("env", {}).get("backend") if config.backend is None else None
+        return replace(config, backend=began_on) if began_on else config
 
     def meta(self) -> dict[str, Any]:
         """Contents of ``meta.json``."""
@@ -280,6 +283,8 @@ def written_to(out: Path) -> Iterator[None]:
 
 
 def _check_same(path: Path, old: Config, new: Config, resume: bool) -> None:
+    if new.backend is None:  # whatever the run began on
+        new = replace(new, backend=old.backend)
     differ = [name for name in Config.__dataclass_fields__ if getattr(old, name) != getattr(new, name)]
     if differ:
         changes = ", ".join(f"{option_name(n)} {getattr(old, n)} there, {getattr(new, n)} here" for n in differ)

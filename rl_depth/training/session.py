@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -56,6 +57,8 @@ def train(
       RunError: the run failed; its folder keeps the last good checkpoint.
       Interrupted: SIGINT or SIGTERM arrived; the run was saved first.
     """
+    if out is not None and config.backend is None and (begun := runs.Run(Path(out))).meta():
+        config = replace(config, backend=begun.config().backend)
     trainer = Trainer.of(config, Layout.of(config, devices))
     path = Path(hosts.on_first(lambda: out if out is not None else runs.fresh_path(config)))
     with _hold(path, config, resume) as run, _failures_noted(run):
