@@ -318,9 +318,13 @@ def calibration(rows: Sequence[Row], file: Path) -> None:
     left.set_xlabel("called a jump (%)")
     left.legend(fontsize=8, frameon=False, loc="center right")
     power = [row for row in rows if row["part"] == "power"]
-    for name in dict.fromkeys(row["truth"] for row in power):
-        own = [row for row in power if row["truth"] == name]
-        right.plot([row["seeds"] for row in own], [100 * row["found"] for row in own], "o-", ms=4, label=name)
+    most = max((row["depths"] for row in power), default=0)
+    for name, depths in dict.fromkeys((row["truth"], row["depths"]) for row in power):
+        own = [row for row in power if (row["truth"], row["depths"]) == (name, depths)]
+        shares, dashes = [100 * row["found"] for row in own], "-" if depths == most else "--"
+        colour = f"C{list(dict.fromkeys(row['truth'] for row in power)).index(name)}"
+        label = f"{name}, {depths} depths"
+        right.plot([row["seeds"] for row in own], shares, f"o{dashes}", ms=4, color=colour, label=label)
     right.axhline(80, color="black", lw=0.8, ls="--")
     right.set(xlabel="seeds", ylabel="jump found within one depth (%)", ylim=(0, 102))
     if power:

@@ -75,12 +75,35 @@ def markdown(rows: Sequence[Row]) -> str:
     for part, title in (("tuning", "Known while tuning"), ("held out", "Held out")):
         own = [row for row in rows if row["part"] == part]
         lines += ["", f"## {title}", "", *_table(head, [_cells(row, [row["noise"]]) for row in own])]
+    lines += ["", "## Called a jump, by shape and number of depths", "", *_by_depths(rows, smooth=True)]
+    lines += ["", "## Jumps found, by shape and number of depths", "", *_by_depths(rows, smooth=False)]
     own = [row for row in rows if row["part"] == "designs"]
     head[1] = "depths"
     lines += ["", "## Other designs (held out)", ""]
-    lines += _table(head, [_cells(row, [f"{row['depths']}, {row['spacing']:g} doublings apart"]) for row in own])
-    lines += ["", "## Power against seeds", "", *_power_table([row for row in rows if row["part"] == "power"])]
+    lines += _table(head, [_cells(row, [_design(row)]) for row in own])
+    power = [row for row in rows if row["part"] == "power"]
+    for depths in sorted({row["depths"] for row in power}):
+        title = f"## Power against seeds, {depths} depths"
+        lines += ["", title, "", *_power_table([row for row in power if row["depths"] == depths])]
     return "\n".join(lines) + "\n"
+
+
+def _design(row: Row) -> str:
+    return f"{row['depths']} depths, {row['spacing']:g} doublings apart"
+
+
+def _by_depths(rows: Sequence[Row], *, smooth: bool) -> list[str]:
+    """Truths by designs: false jumps of those that have none, true ones found of those that do; gaussian noise."""
+    own = [row for row in rows if row["part"] != "power" and row["noise"] == "gaussian"]
+    own = [row for row in own if (row["kind"] != "jump") == smooth]
+    designs = sorted({(row["depths"], row["spacing"]) for row in own})
+    cells = {(row["truth"], row["depths"], row["spacing"]): row["jump" if smooth else "found"] for row in own}
+    head = ["truth", *(f"{depths}" + (f" ({spacing:g} apart)" if spacing != 1 else "") for depths, spacing in designs)]
+    body = [
+        [truth, *(_percent(cells[truth, *at]) if (truth, *at) in cells else "" for at in designs)]
+        for truth in dict.fromkeys(row["truth"] for row in own)
+    ]
+    return _table(head, body)
 
 
 def _power_table(rows: Sequence[Row]) -> list[str]:
@@ -114,5 +137,5 @@ def _size(row: Row) -> float:
 
 
 def _name(row: Row) -> str:
-    place = row["noise"] if row["part"] != "designs" else f"{row['depths']} depths, {row['spacing']:g} apart"
+    place = row["noise"] if row["part"] != "designs" else _design(row)
     return f"{row['truth']}; {place}"
