@@ -22,12 +22,14 @@ def pooled(rows: Iterable[Row], name: str) -> float:
 
 
 def summary(rows: Sequence[Row]) -> list[Row]:
-    """Per part: false jumps and jumps found, pooled, and the case that does worst."""
+    """Per part: false jumps and jumps found, pooled, and the case that does worst; steps with growth by themselves."""
     found = []
     for part in ("tuning", "held out", "designs"):
         own = [row for row in rows if row["part"] == part]
         smooth = [row for row in own if row["kind"] != "jump"]
         steps = [row for row in own if row["kind"] == "jump" and "edge" not in row["truth"] and _size(row) >= _PROMISED]
+        growing = [row for row in steps if "growth" in row["truth"]]
+        steps = [row for row in steps if row not in growing]
         if not (smooth and steps):
             continue
         worst = max(smooth, key=lambda row: row["jump"])
@@ -41,6 +43,7 @@ def summary(rows: Sequence[Row]) -> list[Row]:
                 "found": pooled(steps, "found"),
                 "least": least["found"],
                 "least_case": _name(least),
+                "growing": pooled(growing, "found"),
             }
         )
     return found
@@ -50,7 +53,8 @@ def sentences(rows: Sequence[Row]) -> list[str]:
     """The pooled rates of each part in words."""
     return [
         f"{row['part']}: {_percent(row['false'])} false jumps; "
-        f"{_percent(row['found'])} of steps of {_PROMISED} and more found"
+        f"{_percent(row['found'])} of steps of {_PROMISED} and more found, "
+        f"{_percent(row['growing'])} of steps with growth after them"
         for row in summary(rows)
     ]
 
@@ -59,7 +63,7 @@ def markdown(rows: Sequence[Row]) -> str:
     """All tables."""
     lines = ["## Summary", ""]
     lines += _table(
-        ["part", "false jumps", "worst case", "steps of 0.4 and more found", "worst case"],
+        ["part", "false jumps", "worst case", "steps of 0.4 and more found", "worst case", "steps with growth found"],
         [
             [
                 row["part"],
@@ -67,6 +71,7 @@ def markdown(rows: Sequence[Row]) -> str:
                 f"{_percent(row['worst'])} ({row['worst_case']})",
                 _percent(row["found"]),
                 f"{_percent(row['least'])} ({row['least_case']})",
+                _percent(row["growing"]),
             ]
             for row in summary(rows)
         ],
