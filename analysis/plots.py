@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
+from . import meaning
 from .aggregate import mean_interval, performance_profile
 from .compare.matched import AXES, axis_label
 from .meaning import lower_is_better
@@ -52,7 +53,9 @@ _LABELS = {
 
 def metric_label(metric: str) -> str:
     """Axis label of a metric, with its unit where it is known."""
-    return _LABELS.get(metric, metric.replace("_", " "))
+    name = meaning.bare(metric)
+    who = meaning.actor(metric)
+    return _LABELS.get(name, name.replace("_", " ")) + (f", {who}" if who else "")
 
 
 def style(axes: Axes) -> None:

@@ -30,18 +30,19 @@ ROOMS = {
 
 # The same within analysis/, whose files at the top are rooms of their own.
 ANALYSIS = {
-    "aggregate": "",
+    "significance": "",
+    "aggregate": "significance",
     "meaning": "",
-    "extrapolation": "aggregate",
+    "extrapolation": "aggregate meaning",
     "runs": "",
     "thresholds": "meaning runs",
     "calibration": "thresholds",
-    "compare": "aggregate meaning runs thresholds",
+    "compare": "aggregate meaning runs significance thresholds",
     "plots": "aggregate calibration compare meaning runs thresholds",
     "outputs": "calibration compare plots runs thresholds",
     "inspection": "plots",
     "grid": "aggregate plots runs",
-    "report": "aggregate compare extrapolation meaning plots runs thresholds",
+    "report": "aggregate compare extrapolation meaning plots runs significance thresholds",
 }
 
 # Within a room: files, from the one that imports none of the others.

@@ -305,7 +305,7 @@ def _array(values: Any, shape: tuple[int, ...]) -> np.ndarray:
 def _check_verdict(verdict: Mapping[str, Any], depths: np.ndarray) -> None:
     need: dict[str, Callable[[Any], bool]] = {
         "best_depth": lambda v: v in depths,
-        "reach": lambda v: v in depths,
+        "reach": lambda v: v == 0 or v in depths,
         "ratio": lambda v: isinstance(v, int | float) and math.isfinite(v),
         "noise": lambda v: isinstance(v, int | float) and math.isfinite(v),
         "low": lambda v: v is None or isinstance(v, int | float),

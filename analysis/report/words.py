@@ -9,8 +9,8 @@ from itertools import groupby
 
 import numpy as np
 
-from .. import meaning, plots
-from ..compare.matched import AXES, Match, axis_label
+from .. import meaning, plots, significance
+from ..compare.matched import AXES, Match, axis_label, tested
 from ..extrapolation import BREAKDOWNS
 from ..runs.table import Series
 from ..thresholds.detect import LEAST_DEPTHS
@@ -22,7 +22,6 @@ from .inventory import Extrapolated
 
 _UNIT = re.compile(r" \((steps|m|nats)\)$")
 _LISTED = 4  # reasons that a sentence names
-_ENOUGH_SEEDS = 5  # for a percentile interval to be near its name
 
 
 @dataclass(frozen=True)
@@ -76,11 +75,23 @@ def limits(evidence: Evidence) -> list[str]:
         return found
     for env in evidence.environments:
         found += _limits_of(evidence, env)
+    found += _few_seeds_for_many(evidence)
     if any(group.block == "looped" for group in evidence.groups) and not evidence.extrapolated:
         found.append("Looped agents were not tested beyond their trained depths; `rl-depth extrapolate` does that.")
     if len({setup.hardware for setup in evidence.setups}) > 1:
         found.append("The runs were made on different hardware, so their training times do not compare.")
     return found
+
+
+def _few_seeds_for_many(evidence: Evidence) -> list[str]:
+    """Where so few seeds could not tell anything apart, whatever the effect, since so much is compared."""
+    several = [p for p in tested(evidence.matches).values() if p is not None]
+    needed = significance.seeds_for(len(several))
+    if not several or min(len(group.seeds) for group in evidence.groups) >= needed:
+        return []
+    text = f"This page makes {len(several)} comparisons of looped with stacked agents at one error rate of "
+    text += f"{significance.LEVEL:.0%}, for which a pair of groups needs {needed} seeds each to be told apart at all."
+    return [text]
 
 
 def _limits_of(evidence: Evidence, env: str) -> list[str]:
@@ -90,11 +101,16 @@ def _limits_of(evidence: Evidence, env: str) -> list[str]:
     if depths and max(depths) < LEAST_DEPTHS:
         many = f"{max(depths)} depth{'s' if max(depths) > 1 else ''}"
         found.append(f"{env}: {many} at most in a series; a threshold needs {LEAST_DEPTHS} or more to be judged.")
+    elif depths:
+        ends = sorted({int(one.depths[place]) for one in evidence.of(env, evidence.metrics[0]) for place in (0, -1)})
+        text = f"{env}: a jump at the first or at the last depth cannot be told from a slope that goes on; to judge "
+        found.append(text + f"those, sample depths below {ends[0]} and beyond {ends[-1]}.")
     seeds = min(len(group.seeds) for group in groups)
     if seeds == 1:
         found.append(f"{env}: a single seed at some depth has no interval, and cannot tell an effect from chance.")
-    elif seeds < _ENOUGH_SEEDS:
-        found.append(f"{env}: a 95% interval of {seeds} seeds is little more than their range, and covers less often.")
+    elif seeds < significance.LEAST_SEEDS:
+        text = f"{env}: a 95% interval of {seeds} seeds is little more than their range, and covers less often; "
+        found.append(text + f"nothing is called better or worse below {significance.LEAST_SEEDS} seeds.")
     agreements = [one for one in evidence.agreements if one.env == env]
     if agreements and all(one.found.ratio is None for one in agreements):
         text = "no looped series has a threshold or a rise to compare with one of stacked agents"
@@ -156,29 +172,27 @@ def _matched(evidence: Evidence, env: str) -> list[str]:
 
 
 def _outcome(match: Match) -> str:
-    """What the interval of the difference says."""
-    gap = match.contrast.difference
-    if not np.isfinite(gap.low):
-        return "from a single seed, without an interval,"
-    if gap.low <= 0 <= gap.high:
-        return "not told apart"
-    return "better" if meaning.improves(match.metric, float(gap.value)) else "worse"
+    """What the corrected rank test allows to say."""
+    if match.outcome != significance.TOO_FEW:
+        return match.outcome
+    return f"fewer than {significance.LEAST_SEEDS} seeds, so neither better nor worse,"
 
 
 def _outcomes(word: str, own: Sequence[Match]) -> str:
-    """``worse at looped depths 16 and 32, most at 32: -0.32 [-0.37, -0.27], better with probability 0 [0, 0]``."""
+    """``worse at looped depths 16 and 32, most at 32: -0.32 [-0.37, -0.27], corrected p 0.03``."""
     most = max(own, key=lambda match: abs(float(match.contrast.difference.value)))
     depths = listed(str(depth) for depth in sorted({match.looped_depth for match in own}))
     where = f"{word} at looped depth{'s' if ' ' in depths else ''} {depths}"
-    if most.contrast.difference.value == 0:
+    gap = most.contrast.difference
+    if gap.value == 0:
         return f"{where}, where their means are equal"
-    parts = []
-    for estimate in (most.contrast.difference, most.contrast.improvement):
-        interval = f" [{estimate.low:.3g}, {estimate.high:.3g}]" if np.isfinite(estimate.low) else ""
-        parts.append(f"{estimate.value:.3g}{interval}")
+    interval = ""
+    if np.isfinite(gap.low):
+        interval = f" [{number(most.metric, gap.low)}, {number(most.metric, gap.high)}]"
     partner = "" if most.stacked_depth == most.looped_depth else f" against stacked depth {most.stacked_depth}"
     at = f", most at {most.looped_depth}" if " " in depths else ""
-    return f"{where}{at}{partner}: {parts[0]}, better with probability {parts[1]}"
+    p = "" if most.p is None else f", corrected p {most.p:.2g}"
+    return f"{where}{at}{partner}: {number(most.metric, gap.value)}{interval}{p}"
 
 
 def _difficulty(one: DifficultyMap) -> str:
@@ -202,13 +216,15 @@ def _critical(members: Sequence[CriticalDepth]) -> str:
 
 def _beyond(one: Extrapolated) -> str:
     """The first capability that the test depth changes."""
-    changing = [metric for metric in one.capability if np.ptp(one.means[metric].value) > 0]
+    changing = [metric for metric in one.capability if np.ptp(one.means[metric].value) != 0]
     metric = next(iter(changing or one.capability))
     means = one.means[metric].value
     what, start = name(metric), f"{capital(one.label)}, trained to depth {one.trained}"
+    verdict = one.verdicts[metric]
+    if not verdict["reach"]:
+        return f"{start}: {what}: {BREAKDOWNS[verdict['breakdown']]}."
     if not changing:
         return f"{start}: {what} is {amount(metric, means[0])} at every test depth, so nothing could be lost."
-    verdict = one.verdicts[metric]
     best = amount(metric, means[one.depths.tolist().index(verdict["best_depth"])])
     holds = verdict["breakdown"] == "holds"
     ratio = f"{'at least ' if holds else ''}{verdict['ratio']:.3g} times the trained depth"
@@ -221,19 +237,25 @@ def _beyond(one: Extrapolated) -> str:
 
 def name(metric: str) -> str:
     """A metric in a sentence: its axis label without what stands in brackets."""
-    return plots.metric_label(metric).split(" (")[0]
+    label, who = plots.metric_label(meaning.bare(metric)).split(" (")[0], meaning.actor(metric)
+    return f"{label} ({who})" if who else label
+
+
+def number(metric: str, value: float) -> str:
+    """A value with as many digits as some dozens of episodes give it: shares to a hundredth."""
+    return f"{value:.2f}" if meaning.thresholded(metric) else f"{value:.3g}"
 
 
 def amount(metric: str, value: float) -> str:
     """A value with its unit: ``0.82``, ``31.5 steps``."""
-    unit = _UNIT.search(plots.metric_label(metric))
-    return f"{value:.3g}" + (f" {unit[1]}" if unit else "")
+    unit = _UNIT.search(plots.metric_label(meaning.bare(metric)))
+    return number(metric, value) + (f" {unit[1]}" if unit else "")
 
 
 def _amount(metric: str, level: Level) -> str:
     if level.low is None:
         return f"{amount(metric, level.value)} (one seed)"
-    return f"{amount(metric, level.value)} [{level.low:.3g}, {level.high:.3g}]"
+    return f"{amount(metric, level.value)} [{number(metric, level.low)}, {number(metric, level.high)}]"
 
 
 def listed(words: Iterable[str]) -> str:

@@ -1,9 +1,10 @@
 """Does capability jump at a depth? One series of one metric: depths, and values with seeds as replicates.
 
 A jump "at D" is a rise (or fall: negative effect) whose first depth at the new level is D, too sharp for any
-smooth curve. Smooth is a monotone curve, or a rise and fall, that takes two doublings of depth or more from
-10% to 90% of a rise (``curves.SMOOTH_DOUBLINGS``), or one that is straight from or up to some depth. The test is a bootstrap likelihood ratio of models that
-jump against the best smooth model; ``docs/results/threshold-calibration.md`` has its error rates.
+smooth curve; growth may follow it. Smooth is a monotone curve, or a rise and fall, that takes two doublings of depth
+or more from 10% to 90% of a rise (``curves.SMOOTH_DOUBLINGS``), such a curve on top of even growth, or one that is
+straight in log2 depth from or up to some depth. The test is a bootstrap likelihood ratio of models that jump against
+the best smooth model; ``docs/results/threshold-calibration.md`` has its error rates.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rl_depth.config import ConfigError
 
 from .. import meaning
@@ -72,6 +74,7 @@ def judge(inputs: Sequence[Path], metrics: Sequence[str] = (), *, seed: int = 0)
     loaded = series.read(inputs, metrics)
     notes = list(loaded.notes)
     judged = [_replicated(one, notes) for one in loaded.series]
+    notes += [note for one in judged for note in copied(one)]
     findings = mirage.judge(judged, seed=seed)
     order = [(one.env, one.block, one.metric) for one in judged]
     findings.sort(key=lambda finding: order.index((finding.env, finding.block, finding.metric)))
@@ -91,6 +94,34 @@ def _replicated(one: Series, notes: list[str]) -> Series:
     notes += [note] if note not in notes else []
     values, seeds = (tuple(part[i] for i in kept) for part in (one.values, one.seeds))
     return replace(one, depths=one.depths[kept], values=values, seeds=seeds)
+
+
+def copied(one: Series) -> list[str]:
+    """Notes on seeds that look like copies: equal values at every depth, or all seeds of a depth alike.
+
+    Shares that are all 0 or all 1 are alike without being copies.
+    """
+    by_seed: dict[str, dict[int, float]] = {}
+    for depth, names, values in zip(one.depths, one.seeds, one.values, strict=True):
+        for name, value in zip(names, values, strict=True):
+            by_seed.setdefault(name, {})[int(depth)] = float(value)
+    same: dict[tuple[tuple[int, float], ...], list[str]] = {}
+    for name, course in by_seed.items():
+        if len(course) > 1 and not set(course.values()) <= {0.0, 1.0}:
+            same.setdefault(tuple(course.items()), []).append(name)
+    notes = [
+        f"seeds {', '.join(names)} have equal values at every depth, as copies would: {one.name}"
+        for names in same.values()
+        if len(names) > 1
+    ]
+    alike = [
+        str(depth)
+        for depth, values in zip(one.depths, one.values, strict=True)
+        if len(values) > 2 and np.ptp(values) == 0 and values[0] not in (0.0, 1.0)
+    ]
+    if alike and not notes:
+        notes.append(f"all seeds have one value at depth {', '.join(alike)}, as copies would: {one.name}")
+    return notes
 
 
 def _maps(loaded: series.Loaded, metrics: Sequence[str]) -> list[DifficultyMap]:

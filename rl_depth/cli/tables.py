@@ -240,12 +240,14 @@ def show_extrapolation(found: Sequence[Any], verdicts: Sequence[Mapping[str, Any
             verdict = by_metric[metric]
             means = [f"{value:.2f}" for value in one.capability[metric].mean(axis=0)]
             ends = [str(one.trained), str(verdict.best_depth), f"{verdict.noise:.2g}", _carries(verdict)]
-            end = "holds" if verdict.breaks_at is None else f"{verdict.breakdown} at {verdict.breaks_at}"
+            end = verdict.breakdown if verdict.breaks_at is None else f"{verdict.breakdown} at {verdict.breaks_at}"
             table.add_row(one.label, *means, *ends, end)
         show(table)
 
 
 def _carries(verdict: Any) -> str:
-    """The ratio, a lower bound where no test depth broke it, with its interval."""
+    """The ratio, a lower bound where no test depth broke it, with its interval; nothing where nothing is carried."""
+    if not verdict.reach:
+        return ""
     ratio = ("at least " if verdict.breaks_at is None else "") + f"{verdict.ratio:.3g}"
     return ratio if verdict.low is None else f"{ratio} ({verdict.low:.3g}-{verdict.high:.3g})"

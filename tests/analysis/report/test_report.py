@@ -53,12 +53,12 @@ def stepped(threshold):
 
 @pytest.fixture(scope="module")
 def runs(fabricate, tmp_path_factory):
-    """Stacked agents that rise at depth 8, looped ones at 16, five seeds each."""
+    """Stacked agents that rise at depth 8, looped ones at 16, six seeds each."""
     root = tmp_path_factory.mktemp("runs")
     for block, threshold in (("stacked", 8), ("looped", 16)):
         for depth in DEPTHS:
             path = root / block / f"depth{depth}"
-            fabricate(path, stepped(threshold)(depth), block=block, depth=depth, seeds=5)
+            fabricate(path, stepped(threshold)(depth), block=block, depth=depth, seeds=6)
     (root / "looped" / "depth16" / "videos").mkdir()
     (root / "looped" / "depth16" / "videos" / "rollout.gif").write_bytes(GIF)
     (root / "extrapolate").mkdir()
@@ -107,6 +107,7 @@ def test_the_page_has_every_part_and_says_what_was_found_with_numbers(page):
         "difficulty",
         "extrapolation",
         "videos",
+        "limits",
         "runs",
         "files",
     ]
@@ -129,7 +130,7 @@ def test_charts_hold_the_judged_values(written):
     )
     stacked, looped = depth["lines"]
     assert (stacked["name"], looped["name"]) == ("stacked", "looped")
-    assert stacked["x"] == list(DEPTHS) and len(stacked["dots"]) == 5 * len(DEPTHS)
+    assert stacked["x"] == list(DEPTHS) and len(stacked["dots"]) == 6 * len(DEPTHS)
     assert all(low <= y <= high for low, y, high in zip(stacked["low"], stacked["y"], stacked["high"], strict=True))
     maps = [chart for chart in found if chart["kind"] == "map"]
     assert {chart["keys"]["block"]: chart["critical"] for chart in maps} == {
@@ -149,9 +150,9 @@ def test_numbers_and_figures_lie_beside_the_page(written, page, runs):
         for ending, start in ((".png", b"\x89PNG"), (".pdf", b"%PDF")):
             assert (out / "figures" / (stem + ending)).read_bytes().startswith(start), stem
     tables = {file.stem: list(csv.DictReader(file.open())) for file in written.files if file.suffix == ".csv"}
-    assert len(tables["capability"]) == 3 * 2 * len(DEPTHS) * 5 and len(tables["runs"]) == 2 * len(DEPTHS)
+    assert len(tables["capability"]) == 3 * 2 * len(DEPTHS) * 6 and len(tables["runs"]) == 2 * len(DEPTHS)
     assert (
-        len(tables["learning"]) == 3 * 2 * len(DEPTHS) * 5 * 5 and len(tables["difficulty"]) == 3 * 2 * len(DEPTHS) * 5
+        len(tables["learning"]) == 3 * 2 * len(DEPTHS) * 6 * 5 and len(tables["difficulty"]) == 3 * 2 * len(DEPTHS) * 6
     )
     content = json.loads((out / "data" / "report.json").read_text())
     assert content == json.loads(json.dumps(written.summary))
