@@ -8,7 +8,7 @@ from __future__ import annotations
 
 _THRESHOLDED = ("success", "categorical_accuracy")
 _CONTINUOUS = ("dist", "time_at_goal", "infonce")
-_LOWER_IS_BETTER = ("dist", "infonce")
+_LOWER_IS_BETTER = ("dist", "infonce", "steps_to_success")
 
 DRAWN = "drawn_"
 _COLLECTOR = "collector_"

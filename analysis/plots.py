@@ -44,6 +44,7 @@ _LABELS = {
     "success_any": "success (reached at least once)",
     "success_final": "success at the end",
     "time_at_goal": "time at goal (steps)",
+    "steps_to_success": "steps to the first success",
     "dist_final": "final distance to goal (m)",
     "dist_min": "least distance to goal (m)",
     "infonce": "InfoNCE (nats)",

@@ -34,7 +34,7 @@ ANALYSIS = {
     "aggregate": "significance",
     "meaning": "",
     "extrapolation": "aggregate meaning",
-    "runs": "",
+    "runs": "meaning",
     "thresholds": "meaning runs",
     "calibration": "thresholds",
     "compare": "aggregate meaning runs significance thresholds",

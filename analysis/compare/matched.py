@@ -124,7 +124,7 @@ def tested(matches: Sequence[Match]) -> dict[Hashable, float | None]:
 
 
 def _pair(match: Match) -> Hashable:
-    return match.env, match.looped, match.stacked, match.axis == "train_seconds"
+    return match.env, match.metric, match.looped, match.stacked, match.axis == "train_seconds"
 
 
 def _blocks(group: Group) -> set[str]:

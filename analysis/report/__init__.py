@@ -1,4 +1,4 @@
-"""A report of runs: one page that needs no network, and the figures and numbers that lie beside it."""
+"""A report of runs or tables: one page that needs no network, and the figures and numbers that lie beside it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def write(paths: Sequence[Path], out: Path, metrics: Sequence[str] = (), seed: i
     removed.
 
     Args:
-      paths: run folders, or folders that hold some; videos and results of ``rl-depth extrapolate`` among them too.
+      paths: run folders, or folders that hold some, videos and results of ``rl-depth extrapolate`` among them too; or
+        tables (``runs.table``).
       out: the folder.
       metrics: metrics to judge, the leading one first; see ``evidence.read``.
       seed: of the bootstrap.

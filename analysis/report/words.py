@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, product
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from ..runs.table import Series
 from ..thresholds.detect import LEAST_DEPTHS
 from ..thresholds.difficulty import DifficultyMap
 from ..thresholds.locations import CriticalDepth
-from ..thresholds.mirage import Finding
 from .evidence import Evidence, Level, levels
 from .inventory import Extrapolated
 
@@ -35,10 +34,10 @@ class Statement:
 
 def question(evidence: Evidence) -> str:
     """What these runs can answer, by what varies among them."""
-    if not evidence.groups:
+    if not evidence.agents:
         return "What will these runs show?"
-    blocks = sorted({group.block for group in evidence.groups})
-    depths = sorted({group.depth for group in evidence.groups})
+    blocks = sorted({one.block for one in evidence.agents})
+    depths = sorted({one.depth for one in evidence.agents})
     what, where = name(evidence.metrics[0]), listed(evidence.environments)
     if len(depths) > 1 and len(blocks) > 1:
         return f"How does {what} change with depth in {where}, and does a weight-tied loop buy the same depth?"
@@ -60,9 +59,11 @@ def findings(evidence: Evidence) -> list[Statement]:
         for one in evidence.agreements:
             if one.env == env and one.found.ratio is not None:
                 found.append(Statement("Effective depth", env, f"{capital(name(one.metric))}, {one.text}."))
+        found += [Statement("Mode and draws", env, text) for text in _acting(evidence, env)]
         found += [Statement("Equal cost", env, text) for text in _matched(evidence, env)]
         maps = [one for one in evidence.maps if one.env == env and len(one.depths) > 1]
         found += [Statement("Goal difficulty", env, _difficulty(one)) for one in maps]
+        found += [Statement("Evaluation", env, text) for text in _precision(evidence, env)]
     for one in evidence.extrapolated:
         found.append(Statement("Beyond the trained depth", one.env, _beyond(one)))
     return found
@@ -71,7 +72,7 @@ def findings(evidence: Evidence) -> list[Statement]:
 def limits(evidence: Evidence) -> list[str]:
     """What cannot be said, and what would allow it."""
     found = [f"{capital(note)}." for note in evidence.notes]
-    if not evidence.groups:
+    if not evidence.agents:
         return found
     for env in evidence.environments:
         found += _limits_of(evidence, env)
@@ -87,7 +88,7 @@ def _few_seeds_for_many(evidence: Evidence) -> list[str]:
     """Where so few seeds could not tell anything apart, whatever the effect, since so much is compared."""
     several = [p for p in tested(evidence.matches).values() if p is not None]
     needed = significance.seeds_for(len(several))
-    if not several or min(len(group.seeds) for group in evidence.groups) >= needed:
+    if not several or min(evidence.seeds(env) for env in evidence.environments) >= needed:
         return []
     text = f"This page makes {len(several)} comparisons of looped with stacked agents at one error rate of "
     text += f"{significance.LEVEL:.0%}, for which a pair of groups needs {needed} seeds each to be told apart at all."
@@ -96,7 +97,6 @@ def _few_seeds_for_many(evidence: Evidence) -> list[str]:
 
 def _limits_of(evidence: Evidence, env: str) -> list[str]:
     found = []
-    groups = [group for group in evidence.groups if group.config.env == env]
     depths = {len(one.depths) for one in evidence.of(env, evidence.metrics[0])}
     if depths and max(depths) < LEAST_DEPTHS:
         many = f"{max(depths)} depth{'s' if max(depths) > 1 else ''}"
@@ -105,7 +105,7 @@ def _limits_of(evidence: Evidence, env: str) -> list[str]:
         ends = sorted({int(one.depths[place]) for one in evidence.of(env, evidence.metrics[0]) for place in (0, -1)})
         text = f"{env}: a jump at the first or at the last depth cannot be told from a slope that goes on; to judge "
         found.append(text + f"those, sample depths below {ends[0]} and beyond {ends[-1]}.")
-    seeds = min(len(group.seeds) for group in groups)
+    seeds = evidence.seeds(env)
     if seeds == 1:
         found.append(f"{env}: a single seed at some depth has no interval, and cannot tell an effect from chance.")
     elif seeds < significance.LEAST_SEEDS:
@@ -117,10 +117,11 @@ def _limits_of(evidence: Evidence, env: str) -> list[str]:
         found.append(f"{env}: {text}.")
     for axis in AXES:
         missing = [m.text for m in evidence.matches if (m.env, m.axis) == (env, axis) and m.contrast is None]
+        missing = list(dict.fromkeys(missing))
         if missing:
             more = f"; and {len(missing) - _LISTED} more" if len(missing) > _LISTED else ""
             found.append(f"{env}, equal {axis_label(axis)}: {'; '.join(missing[:_LISTED])}{more}.")
-    steps = sorted({int(group.env_steps[-1]) for group in groups})
+    steps = sorted({int(group.env_steps[-1]) for group in evidence.groups if group.env == env})
     if len(steps) > 1:
         found.append(f"{env}: agents trained for unequal numbers of steps, {steps[0]:,} to {steps[-1]:,}.")
     return found
@@ -146,27 +147,43 @@ def _verdicts(evidence: Evidence, series: Series) -> str:
     own = {one.metric: one for one in evidence.findings if (one.env, one.block) == (series.env, series.block)}
     lead = own.pop(series.metric)
     text = f"{capital(series.block)}, {name(series.metric)}: {lead.text}"
-    others = [f"{name(metric)}: {_short(own[metric])}" for metric in evidence.metrics if metric in own]
+    others = [f"{name(metric)}: {own[metric].short}" for metric in evidence.metrics if metric in own]
     return f"{text}. {capital('; '.join(others))}." if others else f"{text}."
 
 
-def _short(finding: Finding) -> str:
-    """``jump at 16`` or the verdict's word."""
-    jumps = [f"{'jump' if jump.effect > 0 else 'drop'} at {jump.depth}" for jump in finding.verdict.jumps]
-    return " and ".join(jumps) or finding.verdict.verdict
+def _acting(evidence: Evidence, env: str) -> list[str]:
+    """Where the mode of the policy and its draws lead to different words: about depth, and about looped and stacked."""
+    found = [f"{capital(line)}." for line in evidence.disagreements if f"({env}, " in line]
+    ways: dict[tuple[str, str], dict[str, Match]] = {}
+    for match in (m for m in evidence.matches if m.env == env and m.contrast is not None):
+        ways.setdefault((match.looped, match.axis), {})["draws" if meaning.drawn(match.metric) else "mode"] = match
+    for (looped, axis), own in ways.items():
+        if len(own) == 2 and own["mode"].outcome != own["draws"].outcome:
+            text = f"{capital(looped)} against {own['mode'].stacked} at equal {axis_label(axis)}: "
+            text += f"{own['mode'].outcome} by the mode, {own['draws'].outcome} by draws"
+            found.append(f"{text}; a difference that one way of acting alone shows is induced by how the policy acts.")
+    return found
+
+
+def _precision(evidence: Evidence, env: str) -> list[str]:
+    """Whether the evaluation's own error is small beside the seeds', a sentence per block and share."""
+    own = [(block, one) for place, block, one in evidence.precisions if place == env]
+    return [f"{capital(block)}, {name(one.metric)}: {one.text}." for block, one in own]
 
 
 def _matched(evidence: Evidence, env: str) -> list[str]:
-    """Where looped agents are better or worse than stacked ones, a sentence per kind of cost."""
+    """Where looped agents are better or worse than stacked ones, a sentence per kind of cost and way of acting."""
     found = []
-    for axis in AXES:
-        pairs = [m for m in evidence.matches if (m.env, m.axis) == (env, axis) and m.contrast is not None]
+    metrics = dict.fromkeys(match.metric for match in evidence.matches)
+    for axis, metric in product(AXES, metrics):
+        place = (env, axis, metric)
+        pairs = [m for m in evidence.matches if (m.env, m.axis, m.metric) == place and m.contrast is not None]
         sorted_pairs: dict[str, list[Match]] = {}
         for match in pairs:
             sorted_pairs.setdefault(_outcome(match), []).append(match)
         if pairs:
             parts = [_outcomes(word, own) for word, own in sorted(sorted_pairs.items())]
-            what = f"At equal {axis_label(axis)}, {name(pairs[0].metric)} of looped against stacked agents"
+            what = f"At equal {axis_label(axis)}, {name(metric)} of looped against stacked agents"
             found.append(f"{what}: {'; '.join(parts)}.")
     return found
 

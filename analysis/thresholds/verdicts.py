@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from rl_depth.config import ConfigError
-
 from .. import meaning
 from ..runs import series
 from ..runs.table import Series
@@ -30,7 +28,7 @@ class Verdicts:
       findings: a verdict per series, in the same order.
       agreements: looped series against stacked ones, where both are there.
       maps: goal difficulty by depth, of runs that record it.
-      notes: a line for each thing that was left out or cannot be said.
+      notes: a line for each thing that was left out or cannot be said, and where the mode and draws disagree.
     """
 
     series: list[Series]
@@ -80,7 +78,7 @@ def judge(inputs: Sequence[Path], metrics: Sequence[str] = (), *, seed: int = 0)
     findings.sort(key=lambda finding: order.index((finding.env, finding.block, finding.metric)))
     maps = _maps(loaded, metrics or series.DEFAULT_METRICS) if loaded.groups else []
     agreed = agreements(findings, judged, seed)
-    notes += _missing(judged, agreed)
+    notes += [*mirage.disagreements(findings), *_missing(judged, agreed)]
     return Verdicts(judged, findings, agreed, maps, tuple(notes))
 
 
@@ -125,12 +123,11 @@ def copied(one: Series) -> list[str]:
 
 
 def _maps(loaded: series.Loaded, metrics: Sequence[str]) -> list[DifficultyMap]:
-    for metric in metrics:
-        try:
-            return difficulty.from_groups(loaded.groups, metric)
-        except ConfigError:  # not recorded per difficulty
-            continue
-    return []
+    """Of the first metric that runs record per difficulty, by mode and by draws."""
+    known = {name for group in loaded.groups for levels in group.levels for level in levels for name in level}
+    first = next((metric for metric in metrics if metric in known), None)
+    found = series.with_draws([first], known) if first else []
+    return [one for metric in found for one in difficulty.from_groups(loaded.groups, metric)]
 
 
 def _missing(found: Sequence[Series], agreed: Sequence[Agreement]) -> list[str]:
