@@ -31,6 +31,7 @@ ROOMS = {
 # The same within analysis/, whose files at the top are rooms of their own.
 ANALYSIS = {
     "significance": "",
+    "written": "",
     "aggregate": "significance",
     "meaning": "",
     "extrapolation": "aggregate meaning",
@@ -39,10 +40,10 @@ ANALYSIS = {
     "calibration": "thresholds",
     "compare": "aggregate meaning runs significance thresholds",
     "plots": "aggregate calibration compare meaning runs thresholds",
-    "outputs": "calibration compare plots runs thresholds",
+    "outputs": "calibration compare plots runs thresholds written",
     "inspection": "plots",
-    "grid": "aggregate plots runs",
-    "report": "aggregate compare extrapolation meaning plots runs significance thresholds",
+    "grid": "aggregate plots runs written",
+    "report": "aggregate compare extrapolation meaning plots runs significance thresholds written",
 }
 
 # Within a room: files, from the one that imports none of the others.
