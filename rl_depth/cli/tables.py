@@ -112,10 +112,10 @@ def _rate(name: str, backend: str, copies: int = _COPIES, steps: int = 20) -> fl
 def show_comparison(comparison: Any) -> None:
     """An `analysis.compare.Comparison`: a line per group, then one per pair of looped and stacked groups."""
     names = comparison.metrics
-    right = ("depth", "seeds", "parameters", "MFLOP", "train s", *names, "P(better)")
+    right = ("depth", "seeds", "parameters", "MFLOP", "train s", *names, "P(improves)")
     title = (
         "final capability: interquartile mean over seeds [95% interval]; MFLOP per gradient step; train s per seed\n"
-        "P(better): probability of improvement over the shallowest agents of the same kind"
+        "P(improves): probability of improvement over the shallowest agents of the same kind"
     )
     table = empty_table(title, ("environment", "agents"), right)
     place = None
@@ -143,7 +143,8 @@ def show_comparison(comparison: Any) -> None:
 def show_matches(matches: Sequence[Any]) -> None:
     """A line per `analysis.matched.Match`; what has no partner says why."""
     title = f"looped against stacked, {matches[0].metric}: difference, and probability of improvement [95% interval]"
-    table = empty_table(title, ("environment", "looped", "equal", "against"), ("difference", "P(better)"))
+    left = ("environment", "looped", "equal", "against")
+    table = empty_table(title, left, ("difference", "P(improves)", "corrected p", "looped is"))
     looped = None
     for match in matches:
         if looped not in (None, (match.env, match.looped)):
@@ -153,7 +154,8 @@ def show_matches(matches: Sequence[Any]) -> None:
         against, cells = match.stacked, [_estimate(found[name]) for name in ("difference", "improvement")]
         if against is None:
             against, cells = match.text.removeprefix(f"{match.looped}: "), ["", ""]
-        _add(table, match.env, match.looped, match.axis.replace("_", " "), against, *cells)
+        p = "" if match.p is None else f"{match.p:.2g}"
+        _add(table, match.env, match.looped, match.axis.replace("_", " "), against, *cells, p, match.outcome)
     show(table)
 
 
