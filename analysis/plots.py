@@ -18,9 +18,10 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
 from . import meaning
-from .aggregate import mean_interval, performance_profile
+from .aggregate import iqm_interval, mean_interval, performance_profile
 from .compare.matched import AXES, axis_label
 from .meaning import lower_is_better
+from .significance import LEAST_SEEDS
 
 if TYPE_CHECKING:
     from rl_depth.measured import Findings
@@ -172,7 +173,10 @@ def matched(matches: Sequence[Match], file: Path) -> None:
 
 
 def thresholds(series: Sequence[Series], findings: Sequence[Finding], file: Path) -> None:
-    """One panel per environment (row) and metric (column): seeds, medians, and jumps with their intervals."""
+    """One panel per environment (row) and metric (column): seeds, interquartile means, and jumps with their intervals.
+
+    From five seeds on, interquartile means have 95% bootstrap intervals.
+    """
     environments = sorted({one.env for one in series})
     metrics = list(dict.fromkeys(one.metric for one in series))
     size = (1.0 + 3.4 * len(metrics), 0.8 + 2.6 * len(environments))
@@ -186,8 +190,13 @@ def thresholds(series: Sequence[Series], findings: Sequence[Finding], file: Path
         colour, dashes = lines[one.block]
         for depth, values in zip(one.depths, one.values, strict=True):
             panel.plot(np.full(len(values), depth), values, "o", color=colour, alpha=0.3, ms=3, mew=0)
-        middle = [np.median(values) for values in one.values]
-        panel.plot(one.depths, middle, dashes, color=colour, label=f"{one.block}: {finding.verdict.verdict}")
+        found = [iqm_interval(values) for values in one.values]
+        middle = [float(at.value) for at in found]
+        told = f"{one.block}: {finding.short}{_p(finding)}"
+        panel.plot(one.depths, middle, dashes, color=colour, label=told)
+        if min(map(len, one.values)) >= LEAST_SEEDS:
+            low, high = ([float(getattr(at, end)) for at in found] for end in ("low", "high"))
+            panel.vlines(one.depths, low, high, color=colour, lw=1.2)
         for jump in finding.verdict.jumps:
             panel.axvspan(jump.low, jump.high, color=colour, alpha=0.12, lw=0)
             panel.axvline(jump.depth, color=colour, lw=1, ls="--")
@@ -203,6 +212,13 @@ def thresholds(series: Sequence[Series], findings: Sequence[Finding], file: Path
         if panel.has_data():
             panel.legend(fontsize=7, frameon=False)
     save(figure, file)
+
+
+def _p(finding: Finding) -> str:
+    """The p-value behind a verdict: of smooth curves for a jump, of jumps for a gradual rise, of no trend."""
+    verdict = finding.verdict
+    p = {"jump": verdict.p_jump, "gradual": verdict.p_smooth, "flat": verdict.p_trend}.get(verdict.verdict)
+    return "" if p is None else f" (p = {p:.2g})"
 
 
 def _lines(blocks: Iterable[str]) -> dict[str, tuple[str, str]]:

@@ -39,7 +39,7 @@ ANALYSIS = {
     "thresholds": "meaning runs",
     "calibration": "thresholds",
     "compare": "aggregate meaning runs significance thresholds",
-    "plots": "aggregate calibration compare meaning runs thresholds",
+    "plots": "aggregate calibration compare meaning runs significance thresholds",
     "outputs": "calibration compare plots runs thresholds written",
     "inspection": "plots",
     "grid": "aggregate plots runs written",
