@@ -321,7 +321,7 @@ def test_a_second_report_takes_the_place_of_the_first(written, fabricate, tmp_pa
     names = {str(file.relative_to(out)) for file in out.rglob("*") if file.is_file()}
     assert "figures/mine.png" in names and "figures/difficulty.png" in names
     assert not {"figures/matched.png", "figures/extrapolation.pdf", "data/matched.csv"} & names
-    assert not [name for name in names if name.startswith(".")]
+    assert [name for name in names if name.startswith(".")] == [".report.json"]
 
 
 def test_what_cannot_be_written_or_found_is_one_line_and_leaves_nothing(fabricate, tmp_path):
