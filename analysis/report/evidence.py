@@ -90,9 +90,10 @@ class Evidence:
         return self.groups or self.cells
 
     def seeds(self, env: str) -> int:
-        """Fewest seeds of an agent in an environment, in the first metric."""
+        """Fewest seeds of an agent in an environment."""
         metric = self.metrics[0]
-        return min(len(one.final(metric)) for one in measured(self.agents, metric) if one.env == env)
+        own = [one for one in self.agents if one.env == env]
+        return min(len(one.seeds if isinstance(one, Group) else one.final(metric)) for one in own)
 
     def of(self, env: str, metric: str) -> list[Series]:
         """The series of one environment and metric, stacked ones first."""

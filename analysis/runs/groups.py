@@ -293,7 +293,7 @@ def _choose(agents: Sequence[_Agent], notes: _Notes) -> list[_Agent]:
     for agent in sorted(agents, key=lambda a: (not a.finished, -a.last)):
         if agent.seed in by_seed:
             kept = by_seed[agent.seed].run.path
-            notes.left_out("the same options and seed as another run", f"{agent.run.path} (as {kept})")
+            notes.once("left out, the same options and seed as another run", f"{agent.run.path} (as {kept})")
         else:
             by_seed[agent.seed] = agent
     found = [by_seed[seed] for seed in sorted(by_seed)]

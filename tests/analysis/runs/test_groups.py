@@ -239,3 +239,10 @@ def test_entries_per_difficulty_of_odd_types_are_left_out_with_a_note(tmp_path, 
     assert [len(group.levels[0]) > 0 for group in found.groups] == [True, False]
     assert any(note.startswith("by_difficulty cannot be read") and note.count("bad") == 1 for note in found.notes)
     assert len(difficulty.from_groups(found.groups)[0].depths) == 2
+
+
+def test_a_copied_run_of_several_seeds_is_named_once(tmp_path, fabricate):
+    fabricate(tmp_path / "one", 0.5, seeds=3)
+    fabricate(tmp_path / "two", 0.5, seeds=3)
+    (note,) = [note for note in gather([tmp_path]).notes if "same options" in note]
+    assert note.count("two (as") == 1
