@@ -94,7 +94,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def _design(row: Row) -> str:
-    return f"{row['depths']} depths, {row['spacing']:g} doublings apart"
+    return f"{row['depths']} depths, {row['spacing']:g} doubling{'s' if row['spacing'] != 1 else ''} apart"
 
 
 def _by_depths(rows: Sequence[Row], *, smooth: bool) -> list[str]:
