@@ -30,18 +30,20 @@ ROOMS = {
 
 # The same within analysis/, whose files at the top are rooms of their own.
 ANALYSIS = {
-    "aggregate": "",
+    "significance": "",
+    "written": "",
+    "aggregate": "significance",
     "meaning": "",
-    "extrapolation": "aggregate",
-    "runs": "",
+    "extrapolation": "aggregate meaning",
+    "runs": "meaning",
     "thresholds": "meaning runs",
     "calibration": "thresholds",
-    "compare": "aggregate meaning runs thresholds",
-    "plots": "aggregate calibration compare meaning runs thresholds",
-    "outputs": "calibration compare plots runs thresholds",
+    "compare": "aggregate meaning runs significance thresholds",
+    "plots": "aggregate calibration compare meaning runs significance thresholds",
+    "outputs": "calibration compare plots runs thresholds written",
     "inspection": "plots",
-    "grid": "aggregate plots runs",
-    "report": "aggregate compare extrapolation meaning plots runs thresholds",
+    "grid": "aggregate plots runs written",
+    "report": "aggregate compare extrapolation meaning plots runs significance thresholds written",
 }
 
 # Within a room: files, from the one that imports none of the others.

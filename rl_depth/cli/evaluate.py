@@ -74,7 +74,7 @@ def extrapolate(
     split: str | None = None,
     episodes: Whole = 32,
     seed: Whole = 0,
-    out: Path = Path("runs/extrapolate"),
+    out: Path | None = None,
     json: Path | None = None,
 ) -> None:
     """Test looped runs at depths beyond the trained ones: how far capability carries, and how it breaks.
@@ -94,7 +94,7 @@ def extrapolate(
     seed
         Seed of the episodes, held-out batches and bootstrap.
     out
-        Folder for the heat map, the curves and extrapolation.json.
+        Folder for the heat map, the curves and extrapolation.json [default: runs/extrapolate/ and the inputs' names].
     json
         Write the result to this file too.
     """
@@ -103,7 +103,7 @@ def extrapolate(
         raise ConfigError("--depths: give at least one")
     start()
     from rl_depth.analysis import extrapolation as judging
-    from rl_depth.analysis import plots
+    from rl_depth.analysis import plots, written
     from rl_depth.analysis.compare import compare
 
     from .. import device
@@ -122,11 +122,13 @@ def extrapolate(
         "made_with": device.describe(),
         "runs": judging.report(found, verdicts, seed),
     }
-    write_json(out / "extrapolation.json", content)
+    out = out or written.folder("extrapolate", runs)
+    with written.results(out, "extrapolate") as made:
+        write_json(made / "extrapolation.json", content)
+        plots.extrapolation(found, made / "extrapolation.png")
+        plots.latents(found, made / "latents.png")
     if json is not None:
         write_json(json, content)
-    plots.extrapolation(found, out / "extrapolation.png")
-    plots.latents(found, out / "latents.png")
     for name in ("extrapolation.json", "extrapolation.png", "latents.png"):
         print(f"written: {out / name}")
 
