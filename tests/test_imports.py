@@ -45,7 +45,19 @@ ANALYSIS = {
 }
 
 # Within a room: files, from the one that imports none of the others.
-CONFIG = ["errors", "numbers", "specs", "options", "checks", "experiment", "presets", "__init__"]
+CONFIG = [
+    "errors",
+    "numbers",
+    "specs",
+    "options",
+    "types",
+    "checks",
+    "experiment",
+    "foreign",
+    "refusals",
+    "presets",
+    "__init__",
+]
 
 
 def files(room: Path) -> list[Path]:

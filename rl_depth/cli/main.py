@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
         app.config = [preset_source(source)] if source else []
         app(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        _fail(explain(error, source), 2)
+        _fail(explain(error, source, arguments), 2)
     except (ConfigError, RunError) as error:
         _fail(str(error), exit_code(error))
     except KeyboardInterrupt:

@@ -1,6 +1,6 @@
 """Options: what an experiment is, where it is read from, and what is refused.
 
-Inside, imports go one way: errors, numbers and specs; options; checks; experiment; presets.
+Inside, imports go one way: errors, numbers and specs; options; types; checks; experiment; foreign; refusals; presets.
 """
 
 from .checks import PER_SEED, check_depth, check_halt, option_name
@@ -8,7 +8,8 @@ from .errors import ConfigError, InputError, RunError, exit_code
 from .experiment import Config
 from .numbers import Whole, Wholes
 from .options import NETWORKS, BlockKind, TrunkConfig
-from .presets import PRESETS, check_keys, explain, find_preset, load, preset_source, read_toml
+from .presets import PRESETS, check_keys, find_preset, load, preset_source, read_toml
+from .refusals import explain
 from .specs import HALT_FORMS, RECURRENCE_FORMS, Halt, TrainRecurrence, parse_per_seed
 
 __all__ = [

@@ -88,7 +88,7 @@ def test_a_preset_and_flags_go_below_and_on_top_of_the_file(tmp_path):
         ("[grid]\ndepth = [[4]]", ["depth", "list"]),
         ("[grid]\ndepth = [4, 4]", ["depth", "4 stands there twice"]),
         ("[grid]\ndepth = [4, 6]", ["cell depth6", "--depth 6", "4 or 8"]),
-        ("[grid]\ndepth = [4, 8.5]", ["cell depth8.5", "[depth]", "not a whole number"]),
+        ("[grid]\ndepth = [4, 8.5]", ["cell depth8.5", "[depth]", "must be a whole number"]),
         ('[grid]\nenv = ["point_mase"]', ["cell point_mase", "point_maze"]),
         ("[[grid]]\ndepth = [4]\n[[grid]]\ndepth = [4]", ["depth4 twice"]),
         ('preset = "smokee"\n[grid]\ndepth = [4]', ["smokee", "smoke"]),
