@@ -265,6 +265,18 @@ def hold(path: Path, config: Config, resume: bool) -> Iterator[Run]:
         yield Run(path)
 
 
+def is_held(run: Run) -> bool | None:
+    """Whether a process is writing a run now; None where locks tell nothing."""
+    try:
+        with (run.path / _LOCK).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    return False
+
+
 @contextlib.contextmanager
 def written_to(out: Path) -> Iterator[None]:
     """Makes the folder that the block writes its results to.

@@ -9,8 +9,9 @@ from .experiment import Config
 from .numbers import Whole, Wholes
 from .options import NETWORKS, BlockKind, TrunkConfig
 from .presets import PRESETS, check_keys, find_preset, load, preset_source, read_toml
-from .refusals import explain
+from .refusals import explain, unknown_option
 from .specs import HALT_FORMS, RECURRENCE_FORMS, Halt, TrainRecurrence, parse_per_seed
+from .types import is_switch, read_option
 
 __all__ = [
     "HALT_FORMS",
@@ -34,9 +35,12 @@ __all__ = [
     "exit_code",
     "explain",
     "find_preset",
+    "is_switch",
     "load",
     "option_name",
     "parse_per_seed",
     "preset_source",
+    "read_option",
     "read_toml",
+    "unknown_option",
 ]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 
-def _read_whole(text: str) -> int:
+def read_whole(text: str) -> int:
     """Read an integer; Python's and cyclopts' own conversions would round 8.5 down to 8."""
     text = text.replace("_", "")
     try:
@@ -24,7 +24,7 @@ def _read_whole(text: str) -> int:
 def whole(type_: Any, tokens: Sequence[Any]) -> int:
     """Convert a flag's value to an integer."""
     del type_
-    return _read_whole(tokens[0].value)
+    return read_whole(tokens[0].value)
 
 
 def whole_or_all(type_: Any, tokens: Sequence[Any]) -> int | str:
@@ -35,7 +35,7 @@ def whole_or_all(type_: Any, tokens: Sequence[Any]) -> int | str:
 def _wholes(type_: Any, tokens: Sequence[Any]) -> tuple[int, ...]:
     """Read ``4,8,16`` as well as ``4 8 16``."""
     del type_
-    return tuple(_read_whole(part) for token in tokens for part in token.value.split(",") if part)
+    return tuple(read_whole(part) for token in tokens for part in token.value.split(",") if part)
 
 
 Whole = Annotated[int, Parameter(converter=whole)]

@@ -11,6 +11,7 @@ from typing import Any
 from cyclopts import CoercionError, CycloptsError, MissingArgumentError, UnknownOptionError, UnusedCliTokensError
 from cyclopts.exceptions import RepeatArgumentError
 
+from .checks import option_name
 from .foreign import advice
 from .types import kinds, refusal, short
 
@@ -62,14 +63,24 @@ def _unconverted(error: CoercionError, arguments: Sequence[str]) -> str:
 
 
 def _unknown(error: UnknownOptionError) -> str:
-    word = error.token.keyword or error.token.value
-    told = advice(word)
-    if told:
-        return f"unknown option {word}: {told}"
     names = [name for argument in error.argument_collection if argument.parse for name in argument.names]
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]}?" if near else f"`rl-depth {' '.join(error.command_chain or ())} --help` lists all"
-    return f"unknown option {short(word)}; {hint}"
+    return _unlike(error.token.keyword or error.token.value, names, " ".join(error.command_chain or ()))
+
+
+def unknown_option(flag: str) -> str | None:
+    """What is said of a flag that is no option of an experiment; None if it is one."""
+    if flag.startswith("--") and flag[2:].replace("-", "_") in kinds():
+        return None
+    return _unlike(flag, [option_name(field) for field in kinds()], "train")
+
+
+def _unlike(flag: str, names: Sequence[str], command: str) -> str:
+    told = advice(flag)
+    if told:
+        return f"unknown option {flag}: {told}"
+    near = difflib.get_close_matches(flag, names, n=1, cutoff=0.6)
+    hint = f"did you mean {near[0]}?" if near else f"`rl-depth {command} --help` lists all"
+    return f"unknown option {short(flag)}; {hint}"
 
 
 def _unused(error: UnusedCliTokensError, arguments: Sequence[str]) -> str:

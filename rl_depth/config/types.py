@@ -10,7 +10,10 @@ from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from .errors import ConfigError
+from .numbers import read_whole
 from .options import Options
+
+_SWITCH = {"true": True, "yes": True, "false": False, "no": False}
 
 _LARGEST = sys.maxsize  # of a whole number that files hold
 
@@ -38,9 +41,30 @@ def kinds() -> dict[str, tuple[Any, ...]]:
     return {field: _kinds(hint) for field, hint in get_type_hints(Options).items()}
 
 
-def takes_text(field: str) -> bool:
-    """Whether an option is free text, commas included."""
-    return str in kinds()[field]
+def is_switch(field: str) -> bool:
+    """Whether there is an option of this name that is on or off."""
+    return bool in kinds().get(field, ())
+
+
+def read_option(field: str, text: str) -> str | int | float | bool:
+    """An option's value from its text, as the command line reads it.
+
+    Raises:
+      ConfigError: it is of another type, or none of the choices.
+    """
+    own = kinds()[field]
+    if str in own or text in [kind for kind in own if isinstance(kind, str)]:
+        return text
+    try:
+        if int in own:
+            return _settled(field, read_whole(text))
+        if float in own:
+            return float(text.replace("_", ""))
+    except ValueError:
+        raise ConfigError(refusal(field, text)) from None
+    if bool in own and text.lower() in _SWITCH:
+        return _SWITCH[text.lower()]
+    raise ConfigError(refusal(field, text))
 
 
 def refusal(field: str, value: Any, place: str | None = None) -> str:
