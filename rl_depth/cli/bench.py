@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from ..config import Config, ConfigError, Whole, Wholes
-from .common import Switch, at_least, start, write_json
+from .common import OutFolder, ResultFile, Switch, at_least, start, write_json
 
 
-def cost(*, config: Config = Config(), json: Path | None = None) -> None:  # noqa: B008 - frozen
+def cost(*, config: Config = Config(), json: ResultFile | None = None) -> None:  # noqa: B008 - frozen
     """Print an agent's parameters, operations and memory, and the time they imply on this device.
 
     Parameters
@@ -70,8 +70,8 @@ def bench(
     batch: Whole = 256,
     seeds: Wholes = (2, 4),
     peer_python: Path | None = None,
-    out: Path = Path("runs/bench"),
-    json: Path | None = None,
+    out: OutFolder = Path("runs/bench"),
+    json: ResultFile | None = None,
 ) -> None:
     """Measure speed and memory: ours against a textbook update with unrolled layers, in turns, in one process.
 
@@ -96,6 +96,8 @@ def bench(
     """
     for name, value in (("width", width), ("batch", batch)):
         at_least(name, value, 2)
+    for number in seeds:
+        at_least("seeds", number, 1)
     for depth in depths:
         Config(depth=depth)  # refuses what is no depth
     if peer_python is not None and not peer_python.is_file():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Group, Parameter
 
 from ..config import ConfigError, Whole
-from .common import Switch, at_least, check_writable, show_notes, start, write_json
+from .common import OutFolder, ResultFile, Switch, at_least, show_notes, start, write_json
 
 if TYPE_CHECKING:
     from ..sweeps.estimates import Estimate
@@ -46,7 +46,7 @@ def sweep(
     *words: Annotated[str, Parameter(name="FILE-OR-FLAGS", allow_leading_hyphen=True)],
     grid: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
     preset: str | None = None,
-    out: Path | None = None,
+    out: OutFolder | None = None,
     executor: Literal["local", "slurm", "ray"] = "local",
     workers: Whole | None = None,
     retries: Whole = 1,
@@ -54,7 +54,7 @@ def sweep(
     quiet: Annotated[bool, Switch] = False,
     tensorboard: Annotated[bool, Switch] = False,
     wandb: str | None = None,
-    json: Path | None = None,
+    json: ResultFile | None = None,
     cluster: Cluster = Cluster(),
 ) -> None:
     """Train every cell of a grid; called again, it does what is left to do.
@@ -98,7 +98,6 @@ def sweep(
     if workers is not None:
         at_least("workers", workers, 1)
     _check_cluster(executor, cluster)
-    check_writable(json)
     from ..sweeps import grids
     from ..sweeps import sweep as sweeps
 
@@ -138,7 +137,7 @@ def _folder(name: str | None, file: Path | None, plan: Plan) -> Path:
     return Path("runs") / "sweep" / (file.stem if file is not None else plan.name())
 
 
-def watch(root: Path, /, *, once: Annotated[bool, Switch] = False, json: Path | None = None) -> None:
+def watch(root: Path, /, *, once: Annotated[bool, Switch] = False, json: ResultFile | None = None) -> None:
     """Follow the runs of a folder in a table, until none goes on; waits for a folder that does not exist yet.
 
     Parameters
@@ -152,7 +151,6 @@ def watch(root: Path, /, *, once: Annotated[bool, Switch] = False, json: Path | 
     """
     if json is not None and not once:
         raise ConfigError(f"--json {json}: goes with --once")
-    check_writable(json)
     from .. import terminal
     from ..sweeps import overview
 

@@ -6,9 +6,9 @@ Inside, imports go one way: errors, numbers and specs; options; types; checks; e
 from .checks import PER_SEED, check_depth, check_halt, option_name
 from .errors import ConfigError, InputError, RunError, exit_code
 from .experiment import Config
-from .numbers import Whole, Wholes
+from .numbers import Whole, Wholes, whole
 from .options import NETWORKS, BlockKind, TrunkConfig
-from .presets import PRESETS, check_keys, find_preset, load, preset_source, read_toml
+from .presets import PRESETS, check_keys, find_preset, is_there, load, preset_source, read_toml
 from .refusals import explain, unknown_option
 from .specs import HALT_FORMS, RECURRENCE_FORMS, Halt, TrainRecurrence, parse_per_seed
 from .types import is_switch, read_option
@@ -36,6 +36,7 @@ __all__ = [
     "explain",
     "find_preset",
     "is_switch",
+    "is_there",
     "load",
     "option_name",
     "parse_per_seed",
@@ -43,4 +44,5 @@ __all__ = [
     "read_option",
     "read_toml",
     "unknown_option",
+    "whole",
 ]

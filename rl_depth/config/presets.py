@@ -27,15 +27,23 @@ def find_preset(name: str) -> Path:
       ConfigError: no such preset; names the nearest.
     """
     path = Path(name)
-    if path.suffix == ".toml" or path.exists():
-        if not path.is_file():
-            raise ConfigError(f"preset {name}: no such file")
+    if path.suffix == ".toml" or is_there(path):
+        if not is_there(path) or not path.is_file():
+            raise ConfigError(f"preset {short(name)}: no such file")
         return path
     known = {file.stem: file for file in sorted(PRESETS.glob("*.toml"))}
     if name in known:
         return known[name]
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or list(known)
-    raise ConfigError(f"preset {name!r}: no such preset or .toml file; there are {', '.join(near)}")
+    raise ConfigError(f"preset {short(repr(name))}: no such preset or .toml file; there are {', '.join(near)}")
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a file or folder at a path; there is none at one that no file system can hold."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or with a null byte
+        return False
 
 
 def load(path: Path, flags: Sequence[str] = ()) -> Config:

@@ -53,12 +53,13 @@ def _unconverted(error: CoercionError, arguments: Sequence[str]) -> str:
     token, place = error.token, _place(error)
     assert token is not None
     name = f"[{place}]" if token.source != "cli" else token.keyword or place
-    if place in kinds():
+    if place in kinds() and (error.msg is None or str(error.msg).startswith("must be a")):
         text = refusal(place, token.value, name)
     elif error.msg is not None:
-        text = f"{name} {short(repr(token.value))}: {error.msg}"
+        plain = token.value.isprintable() and token.value.strip() == token.value != ""
+        text = f"{name} {short(token.value if plain else repr(token.value))}: {error.msg}"
     else:
-        text = str(error)
+        text = str(error).replace("Invalid value for ", "").rstrip(".")
     return text + (_several(name, arguments) if "," in token.value and place in kinds() else "")
 
 

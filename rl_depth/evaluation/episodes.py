@@ -98,6 +98,8 @@ def show_random(env_name: str, backend: str | None, options: Options, out: Path 
         env = envs.make(env_name, backend=backend)
         env = envs.make(env_name, split=options.split or eval_split(env), backend=backend)
     except ValueError as error:
+        if str(error).startswith("split "):
+            raise ConfigError(f"--split {options.split}: {str(error).partition(': ')[2]}") from None
         raise ConfigError(f"--env {env_name}: {error}") from None
     out = _folder(Path("runs") / "render" / env_name.replace(":", ".") if out is None else out)
 

@@ -29,6 +29,7 @@ from ..config import (
     check_keys,
     find_preset,
     is_switch,
+    is_there,
     option_name,
     read_option,
     read_toml,
@@ -72,11 +73,8 @@ def find_sweep(name: str) -> Path:
       ConfigError: there is no such sweep; names the nearest.
     """
     path = Path(name)
-    try:
-        folder, exists = path.is_dir(), path.exists()
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"sweep {name[:100]}: cannot be read ({error})") from None
-    if folder:
+    exists = is_there(path)
+    if exists and path.is_dir():
         if not (path / FILE).is_file():
             raise ConfigError(f"{path}: is a folder without a {FILE}")
         return path / FILE

@@ -12,12 +12,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from ..config import Config, ConfigError, InputError
 from ..runs import Run, RunError, find_runs, is_held
-from ..terminal import empty_table, spread
+from ..terminal import Table, empty_table, spread
 
 _TICK = 2.0  # seconds between two looks
 _STILL = 5  # looks at which nothing went on, after which nothing will: a sweep tries a failed cell again within one
@@ -156,19 +155,18 @@ def table(views: Sequence[View], title: str, seconds: Mapping[str, float | None]
       title: stands above.
       seconds: time left of runs that have none of their own yet, by name.
     """
-    result = empty_table(title, ("cell", "state"), ("env steps", "env steps/s", "success", "time left"))
-    result.add_column("note", overflow="fold")
+    numbers = ("env steps", "env steps/s", "success", "time left")
+    result = empty_table(title, ("cell", "state"), numbers, ("note",))
     for view in views:
-        colour = _COLOURS.get(view.state)
         left = view.left if view.left is not None else (seconds or {}).get(view.name)
         result.add_row(
-            escape(view.name),
-            f"[{colour}]{escape(view.state)}[/]" if colour else escape(view.state),
+            view.name,
+            Text(view.state, style=_COLOURS.get(view.state, "")),
             f"{view.env_steps:,}/{view.total:,}" if view.total else "",
             f"{view.pace.rate:,.0f}" if view.pace is not None else "",
             spread(view.success),
             "" if left is None or view.state in ("finished", "failed", "killed", "unreadable") else duration(left),
-            escape(view.note),
+            view.note,
         )
     return result
 
@@ -186,7 +184,6 @@ def fitting(
         if out:
             left = [view for view in views if id(view) in out]
             result.caption = f"not shown: {summary(left)}"
-            result.caption_justify = "left"
         excess = len(console.render_lines(result, pad=False)) - console.height + 1
         if excess <= 0 or len(shown) == 1:
             return result

@@ -56,6 +56,8 @@ def make_env(config: Config, split: str | None = None) -> GoalEnv:
     try:
         return envs.make(config.env, split=split, backend=config.backend, **config.options_of_env())
     except ValueError as error:
+        if split is not None and str(error).startswith("split "):
+            raise ConfigError(f"--split {split}: {str(error).partition(': ')[2]}") from None
         raise ConfigError(f"--env {config.env}: {error}") from None
     except TypeError as error:  # an option of the wrong type, such as size="large"
         raise ConfigError(f"--env-options {config.env_options}: {error}") from None
