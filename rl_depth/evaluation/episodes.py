@@ -69,7 +69,7 @@ def show_runs(runs: Sequence[Path], options: Options, out: Path | None = None) -
       RunError: a folder is not a run or has no usable checkpoint.
     """
     loaded = [policy.load(run) for run in runs]
-    places = [make_env(one.config, options.split or eval_split(one.env)) for one in loaded]
+    places = [make_env(one.config, options.split or eval_split(one.env, one.config)) for one in loaded]
     depths = [_depth(one, options.depth) for one in loaded]
     out = _folder(Path(runs[0]) / "videos" if out is None else out)
     captions = _captions(runs, loaded, depths)
