@@ -202,8 +202,8 @@ class Run:
             content = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
-            raise InputError(f"{file}: cannot be read ({error})") from None
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(f"{file}: cannot be read ({' '.join(str(error).split())[:200]})") from None
         return content
 
 
@@ -377,11 +377,14 @@ def _read_lines(file: Path) -> list[dict[str, Any]]:
     """
     if not file.exists():
         return []
-    lines = file.read_bytes().split(b"\n")
+    try:
+        lines = file.read_bytes().split(b"\n")
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror})") from None
     rows = []
     for number, line in enumerate(lines[:-1], start=1):
         try:
             rows.append(json.loads(line))
-        except ValueError:
+        except (ValueError, RecursionError):
             raise InputError(f"{file}: line {number} is not JSON") from None
     return rows

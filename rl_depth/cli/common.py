@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from ..config import ConfigError, is_there, whole
 
 Switch = Parameter(negative="")
-RunFolders = Annotated[list[Path], Parameter(consume_multiple=True)]
+RunFolders = Annotated[list[Path], Parameter(consume_multiple=True, json_list=False)]
 # One metric or several; either name serves both.
 Metric = Annotated[str | None, Parameter(name=("--metric", "--metrics"))]
 Metrics = Annotated[

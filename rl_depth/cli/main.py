@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import sys
@@ -14,8 +15,12 @@ from ..config import ConfigError, RunError, exit_code, explain, find_preset, is_
 from . import bench, evaluate, findings, insight, scenes, sweep, train
 
 
+_LONGEST = 1000  # characters of a message, which may quote what was given
+
+
 def _fail(message: str, code: int) -> None:
-    print(f"rl-depth: error: {message}", file=sys.stderr)
+    line = " ".join(message.split()).encode("utf-8", "backslashreplace").decode()
+    print(f"rl-depth: error: {line if len(line) <= _LONGEST else f'{line[:_LONGEST]}...'}", file=sys.stderr)
     raise SystemExit(code)
 
 
@@ -96,4 +101,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _silence() -> None:
     """Keep the interpreter from flushing, on its way out, what cannot be written."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with contextlib.suppress(OSError, ValueError):  # it may be no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,7 +12,7 @@ from .common import OutFolder, Seed, Switch, at_least, start
 
 
 def render(
-    runs: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
+    runs: Annotated[list[Path] | None, Parameter(consume_multiple=True, json_list=False)] = None,
     /,
     *,
     env: str | None = None,
@@ -82,7 +82,7 @@ def render(
 
 
 def envs(
-    names: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    names: Annotated[list[str] | None, Parameter(consume_multiple=True, json_list=False)] = None,
     /,
     *,
     check: Annotated[bool, Switch] = False,
