@@ -286,7 +286,7 @@ def _group(agents: Sequence[_Agent], extras: Extras) -> Group:
     at = [[agent.at(step) for step in steps] for agent in agents]
     rows = [[agent.rows[s] for s in own] for agent, own in zip(agents, at, strict=True)]
     names = {n for own in rows for row in own for n, v in row.items() if isinstance(v, int | float)} - _PLACES
-    curves = {n: np.array([[row.get(n, np.nan) for row in own] for own in rows], float) for n in sorted(names)}
+    curves = {n: np.array([[_number(row.get(n)) for row in own] for own in rows], float) for n in sorted(names)}
     first = agents[0].run
     meta = _json(first.meta)
     sessions = meta.get("sessions")
@@ -306,6 +306,11 @@ def _group(agents: Sequence[_Agent], extras: Extras) -> Group:
         diverged=tuple(agent.seed for agent in agents if agent.diverged),
         extras=extras,
     )
+
+
+def _number(value: Any) -> float:
+    """A metric's value; NaN for what is none."""
+    return value if isinstance(value, int | float) else np.nan
 
 
 def _common_steps(agents: Sequence[_Agent]) -> list[int]:

@@ -14,7 +14,6 @@ from .. import __version__
 from ..config import ConfigError, RunError, exit_code, explain, find_preset, is_there, preset_source
 from . import bench, evaluate, findings, insight, scenes, sweep, train
 
-
 _LONGEST = 1000  # characters of a message, which may quote what was given
 
 

@@ -1,4 +1,4 @@
-"""Presets, sweep files, tables, run folders and checkpoints that are torn, foreign or absurd: some 900 of them."""
+"""Presets, sweep files, tables, run folders and checkpoints, some 900 torn, foreign or absurd: a result or a line."""
 
 import json
 import random
@@ -10,7 +10,7 @@ import pytest
 
 from rl_depth import runs
 from rl_depth.analysis.compare import compare
-from rl_depth.analysis.runs import series
+from rl_depth.analysis.runs import groups, series
 from rl_depth.config import Config, load
 from rl_depth.sweeps import grids, overview, sweep
 
@@ -73,7 +73,6 @@ def try_it(what, *given) -> None:
         what(*given)
     except Exception as error:
         assert one_of(error), f"{what.__name__}: {type(error).__name__}: {error}"
-        assert len(str(error)) < 20_000  # the command line makes one short line of it
 
 
 def test_presets(tmp_path, rng):
@@ -110,7 +109,7 @@ def test_tables(tmp_path, rng):
     good = "\n".join(rows).encode()
     for value in ODD:
         for column in range(6):
-            cells = "maze,stacked,4,0,success,1".split(",")
+            cells = ["maze", "stacked", "4", "0", "success", "1"]
             cells[column] = value
             file.write_text("\n".join([rows[0], ",".join(cells)]), errors="surrogatepass")
             try_it(series.read, [file])
@@ -149,14 +148,16 @@ def test_run_folders(two_runs, tmp_path, rng, name):
     shutil.copytree(two_runs, folder)
     file = folder / "stacked" / name
     good = file.read_bytes()
-    contents = [damaged(good, rng) for _ in range(40)]
-    contents += [odd_json(good.decode(), rng) for _ in range(0 if name == "config.toml" else 60)]
-    for content in contents:
+    contents = [damaged(good, rng) for _ in range(25)]
+    contents += [odd_json(good.decode(), rng) for _ in range(0 if name == "config.toml" else 35)]
+    for number, content in enumerate(contents):
         file.write_bytes(content)
         views = overview.Watcher(folder).views()
         overview.table(views, overview.summary(views))
-        try_it(compare.compare, [folder])
-        try_it(series.read, [folder])
+        try_it(groups.gather, [folder])
+        if number % 6 == 0:  # these take a while
+            try_it(compare.compare, [folder])
+            try_it(series.read, [folder])
     file.unlink()
     file.mkdir()
     overview.Watcher(folder).views()
