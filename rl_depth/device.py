@@ -17,6 +17,8 @@ from .config import ConfigError
 if TYPE_CHECKING:
     from rl_depth.envs.base import GoalEnv
 
+_CGROUP_LIMITS = [Path("/sys/fs/cgroup", name) for name in ("memory.max", "memory/memory.limit_in_bytes")]
+
 _PACKAGES = ("rl-depth", "jax", "jaxlib", "flax", "optax", "brax", "mujoco", "mujoco-mjx", "numpy")
 
 
@@ -32,7 +34,10 @@ def start() -> None:
         if "MUJOCO_GL" not in os.environ:
             raise
         wish = os.environ["MUJOCO_GL"]
-        raise ConfigError(f"MUJOCO_GL={wish}: MuJoCo cannot use it here; unset it, or try egl, osmesa or off") from None
+        others = [one for one in ("egl", "osmesa", "off") if one != wish]
+        raise ConfigError(
+            f"MUJOCO_GL={wish}: MuJoCo cannot use it here; unset it, or try {' or '.join(others)}"
+        ) from None
     keep_programs()
 
 
@@ -45,6 +50,32 @@ def keep_programs() -> None:
         jax.config.update("jax_compilation_cache_dir", str(base / "rl_depth" / "jax"))
         # Small programs too: a run compiles many, and together they take seconds.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def memory_bytes(parts: int) -> int | None:
+    """Memory that arrays may lie in: this machine's, or of ``parts`` accelerators; None if unknown."""
+    import jax
+
+    first = jax.local_devices()[0]
+    if first.platform != "cpu":
+        limit = (first.memory_stats() or {}).get("bytes_limit")
+        return limit * parts if limit else None
+    found = [_host_bytes(), *(_number(file) for file in _CGROUP_LIMITS)]
+    return min((size for size in found if size is not None), default=None)
+
+
+def _host_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return None
+
+
+def _number(file: Path) -> int | None:
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):  # no such file, or "max"
+        return None
 
 
 # XLA's option for the passes of LLVM; 2 and above are its default.

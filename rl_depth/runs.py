@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 import tomli_w
 
-from .config import Config, ConfigError, InputError, RunError, load, option_name, read_toml
+from .config import Config, ConfigError, InputError, RunError, is_there, load, option_name, read_toml
 
 _CONFIG, _META, _STATUS, _LOCK = "config.toml", "meta.json", "status.json", ".lock"
 # Options that every configuration names, whatever version wrote it. Later ones are off in a run that lacks them.
@@ -74,6 +74,7 @@ _NAMED = [
     "checkpoint_every",
     "keep_checkpoints",
 ]
+_NEARBY = 300  # entries of a folder that are looked at for a run to name
 _LOGS = ("metrics.jsonl", "timing.jsonl")
 
 
@@ -204,8 +205,8 @@ class Run:
             content = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
-            raise InputError(f"{file}: cannot be read ({error})") from None
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(f"{file}: cannot be read ({' '.join(str(error).split())[:200]})") from None
         return content
 
 
@@ -216,11 +217,24 @@ def open_run(path: Path | str) -> Run:
       RunError: it is not one.
     """
     path = Path(path)
-    if not (path / _CONFIG).is_file():
-        known = [str(run.path) for run in find_runs(path.parent)][:5] if path.parent.is_dir() else []
+    if not is_there(path / _CONFIG):
+        known = [str(run.path) for run in itertools.islice(_nearby(path.parent), 5)]
         hint = f"; runs nearby: {', '.join(known)}" if known else ""
-        raise InputError(f"{path}: not a run folder (no {_CONFIG}){hint}")
+        raise InputError(f"{str(path)[:200]}: not a run folder (no {_CONFIG}){hint}")
     return Run(path)
+
+
+def _nearby(folder: Path) -> Iterator[Run]:
+    """Runs in a folder and in the folders in it, of which no more than a few hundred are looked at."""
+    with contextlib.suppress(OSError):
+        near = sorted(entry for entry in itertools.islice(folder.iterdir(), _NEARBY) if entry.is_dir())
+        for place in near:
+            if (place / _CONFIG).is_file():
+                yield Run(place)
+        for place in near:
+            with contextlib.suppress(OSError):
+                below = sorted(itertools.islice(place.iterdir(), _NEARBY // 10))
+                yield from (Run(inner) for inner in below if (inner / _CONFIG).is_file())
 
 
 def find_runs(root: Path | str) -> list[Run]:
@@ -266,6 +280,18 @@ def hold(path: Path, config: Config, resume: bool) -> Iterator[Run]:
         if new:
             _write_text(path / _CONFIG, tomli_w.dumps(config.to_dict()))
         yield Run(path)
+
+
+def is_held(run: Run) -> bool | None:
+    """Whether a process is writing a run now; None where locks tell nothing."""
+    try:
+        with (run.path / _LOCK).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    return False
 
 
 @contextlib.contextmanager
@@ -356,11 +382,14 @@ def _read_lines(file: Path) -> list[dict[str, Any]]:
     """
     if not file.exists():
         return []
-    lines = file.read_bytes().split(b"\n")
+    try:
+        lines = file.read_bytes().split(b"\n")
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror})") from None
     rows = []
     for number, line in enumerate(lines[:-1], start=1):
         try:
             rows.append(json.loads(line))
-        except ValueError:
+        except (ValueError, RecursionError):
             raise InputError(f"{file}: line {number} is not JSON") from None
     return rows

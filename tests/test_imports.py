@@ -13,6 +13,7 @@ ROOMS = {
     "envs": "",
     "config": "envs",
     "terminal": "",
+    "interrupts": "",
     "render": "",
     "networks": "config",
     "runs": "config",
@@ -24,8 +25,8 @@ ROOMS = {
     "bench": "agents config device envs networks runs training",
     "sweeps": "agents config device runs terminal training",
     "analysis": "config measured runs",
-    "cli": "agents analysis bench config device envs evaluation runs sweeps terminal training",
-    "__main__": "cli",
+    "cli": "agents analysis bench config device envs evaluation runs interrupts sweeps terminal training",
+    "__main__": "cli interrupts",
 }
 
 # The same within analysis/, whose files at the top are rooms of their own.
@@ -47,7 +48,19 @@ ANALYSIS = {
 }
 
 # Within a room: files, from the one that imports none of the others.
-CONFIG = ["errors", "numbers", "specs", "options", "checks", "experiment", "presets", "__init__"]
+CONFIG = [
+    "errors",
+    "numbers",
+    "specs",
+    "options",
+    "types",
+    "checks",
+    "experiment",
+    "foreign",
+    "refusals",
+    "presets",
+    "__init__",
+]
 
 
 def files(room: Path) -> list[Path]:

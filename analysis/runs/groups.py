@@ -314,7 +314,7 @@ def _group(agents: Sequence[_Agent], extras: Extras) -> Group:
     at = [[agent.at(step) for step in steps] for agent in agents]
     rows = [[agent.rows[s] for s in own] for agent, own in zip(agents, at, strict=True)]
     names = {n for own in rows for row in own for n, v in row.items() if isinstance(v, int | float)} - _PLACES
-    curves = {n: np.array([[row.get(n, np.nan) for row in own] for own in rows], float) for n in sorted(names)}
+    curves = {n: np.array([[_number(row.get(n)) for row in own] for own in rows], float) for n in sorted(names)}
     first = agents[0].run
     meta = _json(first.meta)
     sessions = meta.get("sessions")
@@ -340,6 +340,11 @@ def _costs(found: Any) -> dict[str, int]:
     """Parameters and operations: numbers above 0."""
     known = found.items() if isinstance(found, dict) else ()
     return {name: value for name, value in known if isinstance(value, int | float) and 0 < value < _LARGEST}
+
+
+def _number(value: Any) -> float:
+    """A metric's value; NaN for what is none."""
+    return value if isinstance(value, int | float) else np.nan
 
 
 def _common_steps(agents: Sequence[_Agent]) -> list[int]:

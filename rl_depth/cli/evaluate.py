@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
-
 from ..config import HALT_FORMS, ConfigError, Halt, Whole, Wholes
-from .common import RunFolders, Switch, at_least, show_notes, start, write_json
+from .common import Metrics, OutFolder, ResultFile, RunFolders, Seed, Switch, at_least, show_notes, start, write_json
 
 
 def evaluate(
@@ -20,8 +18,8 @@ def evaluate(
     stochastic: Annotated[bool, Switch] = False,
     depths: Wholes = (),
     halt: str | None = None,
-    seed: Whole = 0,
-    json: Path | None = None,
+    seed: Seed = 0,
+    json: ResultFile | None = None,
 ) -> None:
     """Measure what a run's agents can do, per goal difficulty.
 
@@ -70,12 +68,12 @@ def extrapolate(
     /,
     *,
     depths: Wholes = (4, 8, 16, 32, 64, 128, 256),
-    metrics: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    metrics: Metrics = None,
     split: str | None = None,
     episodes: Whole = 32,
-    seed: Whole = 0,
-    out: Path | None = None,
-    json: Path | None = None,
+    seed: Seed = 0,
+    out: OutFolder | None = None,
+    json: ResultFile | None = None,
 ) -> None:
     """Test looped runs at depths beyond the trained ones: how far capability carries, and how it breaks.
 

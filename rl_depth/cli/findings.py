@@ -8,16 +8,16 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..config import Whole
-from .common import RunFolders, at_least, show_notes, write_json
+from .common import Metric, Metrics, OutFolder, ResultFile, RunFolders, Seed, at_least, show_notes, write_json
 
 
 def compare(
     inputs: RunFolders,
     /,
     *,
-    out: Path | None = None,
-    metric: str | None = None,
-    json: Path | None = None,
+    out: OutFolder | None = None,
+    metric: Metric = None,
+    json: ResultFile | None = None,
 ) -> None:
     """Compare runs: final capability over seeds with intervals, looped against stacked at equal cost, learning curves.
 
@@ -56,10 +56,10 @@ def thresholds(
     inputs: RunFolders,
     /,
     *,
-    metrics: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
-    out: Path | None = None,
-    seed: Whole = 0,
-    json: Path | None = None,
+    metrics: Metrics = None,
+    out: OutFolder | None = None,
+    seed: Seed = 0,
+    json: ResultFile | None = None,
 ) -> None:
     """Say at which depths capability jumps, or that it does not: jump, gradual, flat or undecided.
 
@@ -99,7 +99,7 @@ def thresholds(
 
 
 def calibrate(
-    *, simulations: Whole = 20, seeds: Whole = 5, seed: Whole = 0, out: Path = Path("runs/calibrate")
+    *, simulations: Whole = 20, seeds: Whole = 5, seed: Seed = 0, out: OutFolder = Path("runs/calibrate")
 ) -> None:
     """Measure by simulation how often the threshold detection is wrong, and its power.
 
@@ -140,10 +140,10 @@ def report(
     inputs: RunFolders,
     /,
     *,
-    out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
-    metrics: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
-    seed: Whole = 0,
-    json: Path | None = None,
+    out: Annotated[OutFolder | None, Parameter(name=("--out", "-o"))] = None,
+    metrics: Metrics = None,
+    seed: Seed = 0,
+    json: ResultFile | None = None,
 ) -> None:
     """Report runs or tables in one page that needs no network: findings with numbers, charts, videos, every run.
 

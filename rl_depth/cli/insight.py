@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from ..config import ConfigError, Whole, Wholes
-from .common import RunFolders, at_least, show_notes, start, write_json
+from .common import OutFolder, ResultFile, RunFolders, Seed, at_least, show_notes, start, write_json
 
 
 def inspect(
@@ -18,9 +17,9 @@ def inspect(
     depths: Wholes = (),
     goal: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
     batches: Whole = 8,
-    seed: Whole = 0,
-    out: Path | None = None,
-    json: Path | None = None,
+    seed: Seed = 0,
+    out: OutFolder | None = None,
+    json: ResultFile | None = None,
 ) -> None:
     """Look into agents: energy over a maze's floor, residual norms along the trunks, rank of the representations.
 
@@ -43,7 +42,6 @@ def inspect(
         Write the numbers to this file too.
     """
     at_least("batches", batches, 1)
-    at_least("seed", seed, 0)
     start()
     from rl_depth.analysis import inspection, written
     from rl_depth.analysis.compare import compare
@@ -83,10 +81,10 @@ def grid(
     *,
     x: str | None = None,
     y: str | None = None,
-    metric: str = "success_any",
-    seed: Whole = 0,
-    out: Path | None = None,
-    json: Path | None = None,
+    metric: Annotated[str, Parameter(name=("--metric", "--metrics"))] = "success_any",
+    seed: Seed = 0,
+    out: OutFolder | None = None,
+    json: ResultFile | None = None,
 ) -> None:
     """Draw a metric over two options of a sweep: interquartile mean over seeds and its 95% interval in each cell.
 
@@ -110,7 +108,6 @@ def grid(
     json
         Write the cells to this file too.
     """
-    at_least("seed", seed, 0)
     from rl_depth.analysis import grid as layout
     from rl_depth.analysis import written
 

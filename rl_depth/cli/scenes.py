@@ -8,11 +8,11 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..config import ConfigError, Whole
-from .common import Switch, at_least, start
+from .common import OutFolder, Seed, Switch, at_least, start
 
 
 def render(
-    runs: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
+    runs: Annotated[list[Path] | None, Parameter(consume_multiple=True, json_list=False)] = None,
     /,
     *,
     env: str | None = None,
@@ -21,8 +21,8 @@ def render(
     backend: str | None = None,
     episodes: Whole = 2,
     depth: Whole | None = None,
-    seed: Whole = 0,
-    out: Path | None = None,
+    seed: Seed = 0,
+    out: OutFolder | None = None,
     gif: Annotated[bool, Switch] = False,
     size: Annotated[tuple[Whole, Whole], Parameter(negative="")] = (480, 360),
 ) -> None:
@@ -59,6 +59,8 @@ def render(
             raise ConfigError(f"--size {size[0]} {size[1]}: each must lie in 64 to 4096 pixels")
     if bool(runs) == (env is not None):
         raise ConfigError("render: give run folders, or --env NAME --policy random, not both and not neither")
+    if env is not None and policy is None:
+        raise ConfigError("render: --env needs --policy random; an agent is shown by naming its run")
     if env is not None and policy != "random":
         raise ConfigError(f"--policy {policy}: with --env it must be random")
     if env is None and (policy is not None or backend is not None):
@@ -66,19 +68,21 @@ def render(
     if env is not None and depth is not None:
         raise ConfigError(f"--depth {depth}: a random policy has no depth")
     start()
+    from .. import interrupts
     from ..evaluation import episodes as recording
 
     options = recording.Options(split=split, episodes=episodes, depth=depth, seed=seed, size=size, gif=gif)
-    if env is not None:
-        files = recording.show_random(env, backend, options, out)
-    else:
-        files = recording.show_runs(runs or [], options, out)
+    with interrupts.tidying():
+        if env is not None:
+            files = recording.show_random(env, backend, options, out)
+        else:
+            files = recording.show_runs(runs or [], options, out)
     for file in files:
         print(f"written: {file}")
 
 
 def envs(
-    names: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    names: Annotated[list[str] | None, Parameter(consume_multiple=True, json_list=False)] = None,
     /,
     *,
     check: Annotated[bool, Switch] = False,
@@ -102,6 +106,11 @@ def envs(
     from ..runs import RunError
     from . import tables
 
+    try:
+        for name in chosen if names else ():
+            registry.make(name)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     if not check:
         tables.show_environments(chosen)
     elif broken := tables.check_environments(chosen):

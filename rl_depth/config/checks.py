@@ -58,6 +58,8 @@ def _refuse_changed(config: Options, fields: Sequence[str], allowed: str) -> Non
             _refuse(field, getattr(config, field), allowed)
 
 
+_LONGEST_EPISODE = 1_000_000
+
 _AT_LEAST_ONE = [
     "env_steps",
     "seeds",
@@ -76,6 +78,7 @@ _AT_LEAST_ONE = [
     "min_replay_steps",
     "evals",
     "eval_episodes",
+    "episode_length",
     "checkpoint_every",
     "keep_checkpoints",
 ]
@@ -111,6 +114,8 @@ def _check_ranges(config: Options) -> None:
         value = getattr(config, field)
         if value is not None and not allows(value):
             _refuse(field, value, allowed)
+    if config.episode_length is not None and config.episode_length > _LONGEST_EPISODE:
+        _refuse("episode_length", config.episode_length, f"must be at most {_LONGEST_EPISODE}")
     if not 0 <= config.seed < 2**31:
         _refuse("seed", config.seed, "must lie in [0, 2^31)")
     if config.seed + config.seeds > 2**31:
@@ -220,7 +225,10 @@ def _check_data(config: Options) -> None:
 
 
 def _check_env(config: Options) -> None:
-    config.options_of_env()
+    options = config.options_of_env()
+    for name, flag in (("split", "--eval-split"), ("backend", "--backend"), ("episode_length", "--episode-length")):
+        if name in options:
+            _refuse("env_options", config.env_options, f"{name} is given by {flag}")
     try:
         envs.check_name(config.env)
     except ValueError as error:

@@ -77,6 +77,8 @@ class Options:
     """Options of the environment as in TOML, such as "size=9, max_size=13" [default: none]."""
     backend: Annotated[str | None, Parameter(group=_TASK)] = None
     """Physics backend [default: the environment's first]."""
+    episode_length: Annotated[int | None, _int(_TASK)] = None
+    """Steps after which an episode is cut, in training and evaluation [default: the environment's]."""
     env_steps: Annotated[int, _int(_TASK)] = 160_000
     """Environment steps to train for, per seed; rounded up to whole epochs."""
     seed: Annotated[int, _int(_TASK)] = 0
@@ -204,6 +206,8 @@ class Options:
     """Evaluations over the run, evenly spaced; at most one per epoch."""
     eval_episodes: Annotated[int, _int(_LOG)] = 128
     """Episodes of one evaluation during training."""
+    eval_split: Annotated[str | None, Parameter(group=_LOG)] = None
+    """Starts and goals that agents are evaluated on, such as train [default: the environment's evaluation goals]."""
     checkpoint_every: Annotated[int, _int(_LOG)] = 1
     """Evaluations between two checkpoints."""
     keep_checkpoints: Annotated[int, _int(_LOG)] = 2

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 _TAIL = 8  # a log-normal Poisson count is cut at so many times its mean; beyond lie well below 1% of the draws
+_MOST = 1_000_000  # recurrence counts and depths beyond are slips of the pen
+_WIDEST = 4.0  # sigma; draws of a wider law are all cut
 _SIGMA = 0.5  # Geiping et al. (2025)
 
 RECURRENCE_FORMS = "fixed:R, uniform:A:B, lognormal-poisson:MEAN[:SIGMA] or curriculum:A:B"
@@ -54,8 +56,10 @@ class TrainRecurrence:
         if kind == "lognormal-poisson" and len(numbers) in (1, 2):
             mean = _positive(numbers[0])
             sigma = _positive(numbers[1]) if len(numbers) == 2 else _SIGMA
-            if mean < 1:
-                raise ValueError(f"mean {mean:g}: must be at least 1")
+            if not 1 <= mean <= _MOST / _TAIL:
+                raise ValueError(f"mean {mean:g}: must lie in 1 to {_MOST // _TAIL}")
+            if sigma > _WIDEST:
+                raise ValueError(f"sigma {sigma:g}: must be at most {_WIDEST:g}")
             return cls(kind, 1, math.ceil(_TAIL * mean), mean, sigma)
         raise ValueError(f"must be {RECURRENCE_FORMS}")
 
@@ -154,9 +158,9 @@ def _count(text: str) -> int:
     try:
         count = int(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not a whole number") from None
-    if count < 1:
-        raise ValueError(f"{count}: must be at least 1")
+        raise ValueError(f"{text[:40]!r} is not a whole number") from None
+    if not 1 <= count <= _MOST:
+        raise ValueError(f"{text[:40]}: must lie in 1 to {_MOST}")
     return count
 
 
@@ -164,7 +168,7 @@ def _positive(text: str) -> float:
     try:
         number = float(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not a number") from None
+        raise ValueError(f"{text[:40]!r} is not a number") from None
     if not 0 < number < math.inf:
         raise ValueError(f"{number:g}: must be positive and finite")
     return number

@@ -57,7 +57,7 @@ def evaluate_run(run: runs.Run, protocol: Protocol) -> list[dict[str, Any]]:
       ConfigError: no such split, or a depth that the agents cannot act with.
     """
     config = run.config()
-    env = make_env(config, protocol.split or eval_split(make_env(config)))
+    env = make_env(config, protocol.split or eval_split(make_env(config), config))
     depths = _depths(config, protocol)
     reset_key, run_key = jax.random.split(jax.random.key(protocol.seed))
     reset_keys = _stratified_keys(env, protocol.episodes, reset_key)

@@ -164,7 +164,7 @@ class _Scene:
     def of(cls, config: Config, goal: Sequence[float] | None, seed: int) -> _Scene | None:
         """The scene of an evaluation episode; None for an environment without a floor."""
         env: Any = make_env(config)
-        env = make_env(config, eval_split(env))
+        env = make_env(config, eval_split(env, config))
         if not hasattr(env, "floor"):
             return None
         state = jax.jit(env.reset)(jax.random.fold_in(jax.random.key(seed), 2))

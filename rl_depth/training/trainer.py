@@ -54,11 +54,20 @@ def make_env(config: Config, split: str | None = None) -> GoalEnv:
       ConfigError: it cannot be made as asked.
     """
     try:
-        return envs.make(config.env, split=split, backend=config.backend, **config.options_of_env())
+        env = envs.make(config.env, split=split, backend=config.backend, **config.options_of_env())
     except ValueError as error:
+        if split is not None and str(error).startswith("split "):
+            flag = "--eval-split" if split == config.eval_split else "--split"
+            raise ConfigError(f"{flag} {split}: {str(error).partition(': ')[2]}") from None
         raise ConfigError(f"--env {config.env}: {error}") from None
     except TypeError as error:  # an option of the wrong type, such as size="large"
         raise ConfigError(f"--env-options {config.env_options}: {error}") from None
+    if config.episode_length is not None:
+        try:
+            env.episode_length = config.episode_length
+        except AttributeError:
+            raise ConfigError(f"--episode-length {config.episode_length}: {config.env} has one that is fixed") from None
+    return env
 
 
 def make_agent(config: Config, env: GoalEnv) -> Algorithm:
@@ -66,8 +75,10 @@ def make_agent(config: Config, env: GoalEnv) -> Algorithm:
     return ALGORITHMS[config.algorithm].of(config, env.state_size, env.goal_size, env.action_size)
 
 
-def eval_split(env: GoalEnv) -> str:
-    """The split that progress is measured on: the evaluation goals if the environment has such."""
+def eval_split(env: GoalEnv, config: Config | None = None) -> str:
+    """The split that progress is measured on: what is configured, else evaluation goals if the environment has such."""
+    if config is not None and config.eval_split is not None:
+        return config.eval_split
     return "eval" if "eval" in env.splits else env.splits[0]
 
 
@@ -89,7 +100,7 @@ class Trainer:
         return cls(
             config,
             env,
-            make_env(config, eval_split(env)),
+            make_env(config, eval_split(env, config)),
             make_agent(config, env),
             layout,
             make_agent(collector, env) if collector else None,
