@@ -66,7 +66,7 @@ def extrapolation(
     values: np.ndarray,
     trained: int,
     latents: Mapping[str, np.ndarray],
-    block_layers: int,
+    turn_layers: int,
     *,
     higher_is_better: bool = True,
     seed: int = 0,
@@ -83,7 +83,7 @@ def extrapolation(
       values: capability ``[S, D]``.
       trained: largest trained depth.
       latents: ``step`` and ``size`` ``[S, R]``: relative change and size of the latent per application.
-      block_layers: dense layers of one application.
+      turn_layers: dense layers of one application.
       higher_is_better: False for distances.
       seed: seed of the bootstrap.
 
@@ -115,7 +115,7 @@ def extrapolation(
         low=low,
         high=high,
         breaks_at=None if holds else int(depths[reach + 1]),
-        breakdown="holds" if holds else _breakdown(latents, trained // block_layers),
+        breakdown="holds" if holds else _breakdown(latents, trained // turn_layers),
     )
 
 
@@ -127,7 +127,7 @@ def judge(found: Findings, seed: int = 0) -> dict[str, Extrapolation]:
             values,
             found.trained,
             found.latents,
-            found.config.block_layers,
+            found.config.trunk("actor").turn_layers,
             higher_is_better=not metric.startswith("dist"),
             seed=seed,
         )

@@ -51,17 +51,19 @@ def network_cost(trunk: TrunkConfig, law: TrainRecurrence | None, inputs: int, o
     w = trunk.width
     turn = TRUNKS[trunk.block].application(trunk)
     blocks = 1 if trunk.tied else trunk.applications
-    start = w if trunk.latent == "learned" else 0
-    parameters = (inputs * w + 3 * w) + blocks * turn.parameters + start + (w * outputs + outputs)
+    start = turn.latent if trunk.latent == "learned" else 0
+    feedback = w * outputs if trunk.feedback else 0
+    parameters = (inputs * w + 3 * w) + blocks * turn.parameters + start + (w * outputs + outputs) + feedback
+    per_turn = turn.flops + 4 * feedback  # the head's product, and as large a one back to the input
     ends = 2 * (inputs * w + w * outputs)
     trained = trunk.applications if law is None else law.mean
     graded = trained if trunk.window is None else min(trained, trunk.window)
     forward = trained + (graded if trunk.remat else 0)
     return NetworkCost(
         parameters=parameters,
-        acting=ends + trunk.applications * turn.flops,
-        forward=ends + round(forward * turn.flops),
-        backward=2 * (ends + round(graded * turn.flops)),
+        acting=ends + trunk.applications * per_turn,
+        forward=ends + round(forward * per_turn),
+        backward=2 * (ends + round(graded * per_turn)),
         first=2 * inputs * w,
     )
 

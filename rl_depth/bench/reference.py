@@ -20,9 +20,7 @@ from ..agents import Batch, Hyper, losses
 from ..config import NETWORKS, Config, TrunkConfig
 
 Params = dict[str, Any]
-
-# Name of the weights that all applications share.
-_TIED = {"looped": "block", "iru": "cells"}
+Latents = list[jax.Array]  # the one that the head reads stands first
 
 _LOSSES = ("actor", "critic", "temperature")
 _ADAM = optax.scale_by_adam()
@@ -122,14 +120,13 @@ class Reference:
     def _network(self, name: str, params: Params, inputs: jax.Array) -> jax.Array:
         trunk = self.config.trunk(name)
         x = _hidden(params["input"], 0, inputs)
-        if trunk.block == "iru":
-            return _dense(params["head"], _iru(trunk, params["trunk"]["blocks"][0], x))
-        h = {"zero": jnp.zeros_like(x), "input": x}.get(trunk.latent)
-        h = jnp.broadcast_to(params["trunk"]["start"], x.shape) if h is None else h
+        h = _start(trunk, params["trunk"], x)
         for i in range(trunk.applications):
-            block = params["trunk"]["blocks"][0 if trunk.tied else i]
-            h = _block(trunk, block, h, x, jnp.array([i, 1]) / trunk.applications)
-        return _dense(params["head"], h)
+            heard = x
+            if trunk.feedback and i > 0:
+                heard = x + jnp.tanh(_dense(params["head"], h[0])) @ params["feedback"]
+            h = _apply(trunk, params["trunk"]["blocks"], h, heard, i, trunk.applications)
+        return _dense(params["head"], h[0])
 
 
 class _Layers(nn.Module):
@@ -158,6 +155,29 @@ def _parts(params: Params) -> dict[str, Any]:
     return {"actor": params["actor"], "critic": critic, "temperature": params["log_temperature"]}
 
 
+def _start(trunk: TrunkConfig, params: Params, x: jax.Array) -> Latents:
+    """The latents before the first application."""
+    count = 2 if trunk.block in ("two-level", "iru") else 1
+    if trunk.latent == "learned":
+        return list(jnp.broadcast_to(part, x.shape) for part in jnp.split(params["start"], count))
+    return [{"zero": jnp.zeros_like(x), "input": x}[trunk.latent]] * count
+
+
+def _apply(trunk: TrunkConfig, blocks: list[Params], h: Latents, x: jax.Array, i: int, total: int) -> Latents:
+    """The ``i``-th application of ``total``."""
+    phase = jnp.array([i, 1]) / total
+    if trunk.block == "iru":
+        return _iru(trunk, blocks[0], h, x)
+    if trunk.block != "two-level":
+        return [_block(trunk, blocks[0 if trunk.tied else i], h[0], x, phase)]
+    high, low = h
+    for _ in range(trunk.rounds):
+        for _ in range(trunk.fast_steps):
+            low = _block(trunk, blocks[-1], low, high + x, phase)
+        high = _block(trunk, blocks[0], high, low, phase)
+    return [high, low]
+
+
 def _block(trunk: TrunkConfig, params: Params, h: jax.Array, x: jax.Array, phase: jax.Array) -> jax.Array:
     """One residual unit; ``phase`` is time and step size."""
     y = _norm(params["pre_norm"], h) if trunk.norm == "pre" else h
@@ -177,21 +197,19 @@ def _block(trunk: TrunkConfig, params: Params, h: jax.Array, x: jax.Array, phase
     return _norm(params["post_norm"], h + step) if trunk.norm == "post" else h + step
 
 
-def _iru(trunk: TrunkConfig, cells: Params, x: jax.Array) -> jax.Array:
-    """What the head reads of an interpolating recurrent unit (arXiv 2602.05999)."""
-    h = c = jnp.zeros_like(x)
-    for _ in range(trunk.applications):
-        before = h
-        for i in range(trunk.block_layers):
-            norm, forget, propose = (
-                jax.tree.map(lambda leaf, i=i: leaf[i], cells[name]) for name in ("norm", "forget", "propose")
-            )
-            u = _norm({"scale": norm["scale"], "bias": norm["shift"]}, jnp.concatenate([x, h], -1))
-            f = jax.nn.sigmoid(_dense(forget, u))
-            c = f * c + (1 - f) * jnp.tanh(_dense(propose, u))
-            h = jnp.tanh(c)
-        h = before + h
-    return h
+def _iru(trunk: TrunkConfig, cells: Params, latents: Latents, x: jax.Array) -> Latents:
+    """An interpolating recurrent unit (arXiv 2602.05999)."""
+    before, c = latents
+    h = before
+    for i in range(trunk.block_layers):
+        norm, forget, propose = (
+            jax.tree.map(lambda leaf, i=i: leaf[i], cells[name]) for name in ("norm", "forget", "propose")
+        )
+        u = _norm({"scale": norm["scale"], "bias": norm["shift"]}, jnp.concatenate([x, h], -1))
+        f = jax.nn.sigmoid(_dense(forget, u))
+        c = f * c + (1 - f) * jnp.tanh(_dense(propose, u))
+        h = jnp.tanh(c)
+    return [before + h, c]
 
 
 def _hidden(params: Params, i: int, x: jax.Array) -> jax.Array:
@@ -211,11 +229,18 @@ def _norm(params: Params, x: jax.Array) -> jax.Array:
     return (x - mean) * jax.lax.rsqrt(jnp.maximum(variance, 0) + 1e-6) * params["scale"] + params["bias"]
 
 
+def _tied(trunk: TrunkConfig) -> tuple[str, ...]:
+    """Names of the weights that all applications share."""
+    if trunk.block == "two-level" and not trunk.tie_levels:
+        return ("slow", "fast")
+    return ("cells",) if trunk.block == "iru" else ("block",)
+
+
 def _unstacked(trunk: TrunkConfig, params: Params) -> Params:
-    """A network's parameters with its blocks in a list: one for each application, or the one of a loop."""
+    """A network's parameters with its blocks in a list: one for each application, or those that all share."""
     own = dict(params["trunk"])
     if trunk.tied:
-        listed = [own.pop(_TIED[trunk.block])]
+        listed = [own.pop(name) for name in _tied(trunk)]
     else:
         blocks = own.pop("blocks")
         listed = [jax.tree.map(lambda leaf, i=i: leaf[i], blocks) for i in range(trunk.applications)]
@@ -227,7 +252,7 @@ def restacked(trunk: TrunkConfig, params: Params) -> Params:
     own = dict(params["trunk"])
     blocks = own.pop("blocks")
     if trunk.tied:
-        own[_TIED[trunk.block]] = blocks[0]
+        own |= dict(zip(_tied(trunk), blocks, strict=True))
     else:
         own["blocks"] = jax.tree.map(lambda *leaves: jnp.stack(leaves), *blocks)
     return {**params, "trunk": own}

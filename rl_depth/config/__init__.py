@@ -1,15 +1,16 @@
 """Options: what an experiment is, where it is read from, and what is refused.
 
-Inside, imports go one way: errors, numbers and specs; options; checks; experiment; presets.
+Inside, imports go one way: errors, numbers, specs and trunk; options; checks; experiment; presets.
 """
 
 from .checks import PER_SEED, check_depth, check_halt, option_name
 from .errors import ConfigError, InputError, RunError, exit_code
 from .experiment import Config
 from .numbers import Whole, Wholes
-from .options import NETWORKS, BlockKind, TrunkConfig
+from .options import NETWORKS
 from .presets import PRESETS, check_keys, explain, find_preset, load, preset_source, read_toml
 from .specs import HALT_FORMS, RECURRENCE_FORMS, Halt, TrainRecurrence, parse_per_seed
+from .trunk import BlockKind, TrunkConfig
 
 __all__ = [
     "HALT_FORMS",

@@ -11,8 +11,9 @@ from typing import Any
 from rl_depth import envs
 
 from .errors import ConfigError
-from .options import NETWORKS, Options, TrunkConfig
+from .options import NETWORKS, Options
 from .specs import Halt
+from .trunk import TrunkConfig
 
 
 def check(config: Options) -> None:
@@ -24,9 +25,10 @@ def check(config: Options) -> None:
 
 def check_depth(trunk: TrunkConfig, depth: int) -> int:
     """Return a test depth, or raise ``ValueError`` naming what the trunk can act with."""
-    layers = trunk.block_layers
+    layers = trunk.turn_layers
     if depth < layers or depth % layers:
-        raise ValueError(f"depth {depth}: must be a positive multiple of the block's {layers} layers")
+        owner = "the block" if trunk.calls == 1 else "an application"
+        raise ValueError(f"depth {depth}: must be a positive multiple of {owner}'s {layers} layers")
     if not trunk.tied and depth > trunk.depth:
         raise ValueError(
             f"depth {depth}: this actor is stacked and has {trunk.depth} layers; only a looped one goes deeper"
@@ -39,7 +41,8 @@ def check_halt(trunk: TrunkConfig, halt: Halt) -> Halt:
 
     A stacked trunk stops at its own depth at the latest, so that only a budget may not lie beyond.
     """
-    check_depth(trunk if halt.rule == "budget" else replace(trunk, block="looped"), halt.max_depth)
+    bounded = trunk.tied or halt.rule == "budget"
+    check_depth(trunk if bounded else replace(trunk, block="looped"), halt.max_depth)
     return halt
 
 
@@ -63,6 +66,7 @@ _AT_LEAST_ONE = [
     "seeds",
     "width",
     "block_layers",
+    "rounds",
     "representation",
     "actor_width",
     "critic_width",
@@ -103,6 +107,8 @@ _RANGES: dict[str, Range] = PER_SEED | {
 
 
 def _check_ranges(config: Options) -> None:
+    if config.fast_steps < 0:
+        _refuse("fast_steps", config.fast_steps, "must not be negative")
     for field in _AT_LEAST_ONE:
         value = getattr(config, field)
         if value is not None and value < 1:
@@ -133,18 +139,17 @@ def _check_per_seed(config: Options) -> None:
 
 
 def _check_trunks(config: Options) -> None:
-    layers = config.block_layers
+    for network in NETWORKS:
+        trunk = config.trunk(network)
+        unit = f"--block-layers {trunk.block_layers}"
+        if trunk.calls != 1:
+            unit = (
+                f"the {trunk.turn_layers} layers in an application of the {network} (--rounds {trunk.rounds} x "
+                f"(--fast-steps {trunk.fast_steps} + 1) x --block-layers {trunk.block_layers})"
+            )
+        _check_multiple(config.source(network, "depth"), trunk.depth, trunk.turn_layers, unit)
     for field in ("depth", "actor_depth", "critic_depth", "phi_depth", "psi_depth", "collector_depth"):
-        depth = getattr(config, field)
-        if depth is None or (depth >= layers and depth % layers == 0):
-            continue
-        below = depth // layers * layers
-        nearest = [str(d) for d in (below, below + layers) if d >= layers] or [str(layers)]
-        _refuse(
-            field,
-            depth,
-            f"must be a positive multiple of --block-layers {layers}; nearest: {' or '.join(nearest)}",
-        )
+        _check_multiple(field, getattr(config, field), config.block_layers, f"--block-layers {config.block_layers}")
     for option in ("block", "depth", "width"):
         given = [getattr(config, f"{owner}_{option}") is not None for owner in ("critic", "phi", "psi")]
         if all(given):
@@ -152,8 +157,20 @@ def _check_trunks(config: Options) -> None:
             _refuse(f"critic_{option}", value, f"has no effect beside --phi-{option} and --psi-{option}; drop one")
 
 
+def _check_multiple(field: str, depth: int | None, layers: int, unit: str) -> None:
+    if depth is not None and (depth < layers or depth % layers):
+        _refuse(field, depth, f"must be a positive multiple of {unit}; {nearest(depth, layers)}")
+
+
+def nearest(value: int, step: int) -> str:
+    """The positive multiples of ``step`` next to a value, as refusals name them."""
+    below = value // step * step
+    return "nearest: " + " or ".join([str(near) for near in (below, below + step) if near > 0] or [str(step)])
+
+
 # What a looped trunk's block and latent can be, and what any trunk that is applied again and again has besides.
 _BLOCK_OF_LOOP = ("injection", "latent", "step_conditioning", "step_limit")
+_LEVELS = ("fast_steps", "rounds", "tie_levels", "feedback")
 _LOOP_ONLY = (*_BLOCK_OF_LOOP, "backprop_steps", "progressive")
 
 
@@ -162,12 +179,25 @@ def _check_loops(config: Options) -> None:
     kinds = {trunk.block for trunk in trunks.values()}
     if kinds == {"stacked"}:
         _refuse_changed(config, _LOOP_ONLY, "only a looped trunk has this; add --block looped")
-    elif "looped" not in kinds:
+    elif not kinds & {"looped", "two-level"}:
         _refuse_changed(config, _BLOCK_OF_LOOP, "only a looped trunk has this; add --block looped")
     if kinds == {"iru"}:
         _refuse_changed(config, ("norm", "residual_scale"), "an iru trunk has no residual block")
     if config.injection == "none" and config.latent != "input" and "looped" in kinds:
         _refuse("latent", config.latent, "with --injection none the input would never reach the trunk")
+    if "two-level" in kinds:
+        _check_levels(config)
+    else:
+        _refuse_changed(config, _LEVELS, "only a two-level trunk has this; add --block two-level")
+
+
+def _check_levels(config: Options) -> None:
+    if config.injection == "none":
+        _refuse("injection", config.injection, "the levels of a two-level trunk would never hear of each other")
+    if config.fast_steps == 0 and not config.tie_levels:
+        _refuse("fast_steps", 0, "leaves the fast level's own block without a use; add --tie-levels")
+    if config.fast_steps == 0 and config.latent != "input":
+        _refuse("latent", config.latent, "with --fast-steps 0 the input would never reach the trunk")
 
 
 def _check_counts(config: Options) -> None:

@@ -14,10 +14,9 @@ from cyclopts import Group, Parameter
 from .errors import ConfigError
 from .numbers import whole, whole_or_all
 from .specs import RECURRENCE_FORMS, TrainRecurrence, parse_per_seed
+from .trunk import BlockKind, TrunkConfig, turn_calls
 
 NETWORKS = ("actor", "phi", "psi")
-
-BlockKind = Literal["stacked", "looped", "iru"]
 
 # What a trunk that has no choice of it starts from.
 _FIRST_LATENT = {"stacked": "input", "iru": "zero"}
@@ -35,35 +34,6 @@ _LOOP = Group("Looped trunks", sort_key=3)
 _LEARN = Group("Learning", sort_key=4)
 _DATA = Group("Collection and replay", sort_key=5)
 _LOG = Group("Evaluation and checkpoints", sort_key=6)
-
-
-@dataclass(frozen=True)
-class TrunkConfig:
-    """One network's trunk, with nothing left to inherit. Options of loops are neutral in a stacked one."""
-
-    block: BlockKind
-    depth: int
-    width: int
-    block_layers: int = 4
-    window: int | None = None  # most applications that gradients flow through; all if None
-    norm: str = "inner"
-    residual_scale: float = 1.0
-    injection: str = "none"
-    latent: str = "input"
-    step_conditioning: bool = False
-    step_limit: float | None = None
-    remat: bool = False
-    precision: str = "float32"
-
-    @property
-    def tied(self) -> bool:
-        """Whether all applications share their weights, so that there may be any number of them."""
-        return self.block != "stacked"
-
-    @property
-    def applications(self) -> int:
-        """Block applications in sequence: blocks of a stacked trunk, recurrence count of any other."""
-        return self.depth // self.block_layers
 
 
 @Parameter(name="*")
@@ -85,11 +55,13 @@ class Options:
     """Agents trained together in one program, with seeds SEED, SEED+1, ..."""
 
     block: Annotated[BlockKind, Parameter(group=_NET)] = "stacked"
-    """Trunk: every block with its own weights, one block's weights applied again and again, or a gated cell applied
-    again and again (arXiv 2602.05999)."""
+    """Trunk: every block with its own weights, one block's weights applied again and again, a slow and a fast latent
+    in turns (HRM, arXiv 2506.21734; TRM, arXiv 2510.04871), or a gated cell applied again and again (arXiv
+    2602.05999)."""
     depth: Annotated[int | None, _int(_NET)] = None
-    """Dense layers in sequence in each trunk, a multiple of BLOCK_LAYERS [default: 8; with TRAIN_RECURRENCE its
-    mean for a looped block, its largest count for a stacked one]."""
+    """Dense layers in sequence in each trunk, a multiple of BLOCK_LAYERS, times ROUNDS * (FAST_STEPS + 1) for a
+    two-level block [default: 8; with TRAIN_RECURRENCE its mean for a looped block, its largest count for a stacked
+    one]."""
     width: Annotated[int, _int(_NET)] = 64
     """Units of each hidden layer."""
     block_layers: Annotated[int, _int(_NET)] = 4
@@ -156,6 +128,16 @@ class Options:
     step_limit: Annotated[float | None, Parameter(group=_LOOP)] = None
     """Bound of an application's change, relative to the latent's size, so that no loop can run away; a spectral norm
     (Miyato et al. 2018, arXiv 1802.05957) would be undone by LayerNorm [default: none]."""
+    fast_steps: Annotated[int, _int(_LOOP)] = 1
+    """Fast steps before each slow one in a two-level block; with 0 the fast latent stays the input, and one tied level
+    is a looped block."""
+    rounds: Annotated[int, _int(_LOOP)] = 1
+    """Rounds of fast steps and a slow one in one application of a two-level block."""
+    tie_levels: Annotated[bool, Parameter(group=_LOOP)] = False
+    """One block for both levels (TRM), rather than one each (HRM)."""
+    feedback: Annotated[bool, Parameter(group=_LOOP)] = False
+    """Add a two-level network's last output, through a layer that is zero at first, to the input of its next
+    application (TRM)."""
 
     algorithm: Annotated[Literal["crl"], Parameter(group=_LEARN)] = "crl"
     """Contrastive RL (Eysenbach et al. 2022)."""
@@ -215,9 +197,10 @@ class Options:
 
     def _default_depth(self) -> int:
         law = self.recurrence()
+        turn = max(self.block_layers * turn_calls(self.block, self.rounds, self.fast_steps), 1)
         if law is None:
-            return _DEFAULT_DEPTH
-        return self.block_layers * (law.largest if self.block == "stacked" else round(law.mean))
+            return turn * max(round(_DEFAULT_DEPTH / turn), 1) if self.block == "two-level" else _DEFAULT_DEPTH
+        return turn * (law.largest if self.block == "stacked" else round(law.mean))
 
     def options_of_env(self) -> dict[str, Any]:
         """``env_options`` as keyword arguments.
@@ -262,16 +245,21 @@ class Options:
             known = str(error) if RECURRENCE_FORMS in str(error) else f"{error}; forms: {RECURRENCE_FORMS}"
             raise ConfigError(f"--train-recurrence {self.train_recurrence}: {known}") from None
 
+    def source(self, network: str, option: str) -> str:
+        """The field that gives a network its ``"block"``, ``"depth"`` or ``"width"``."""
+        owners = (network, "critic") if network in ("phi", "psi") else (network,)
+        fields = (f"{owner}_{option}" for owner in owners)
+        return next((field for field in fields if getattr(self, field) is not None), option)
+
     def trunk(self, network: str) -> TrunkConfig:
         """The trunk of ``"actor"``, ``"phi"`` or ``"psi"`` after inheritance."""
-        owners = (network, "critic", "") if network in ("phi", "psi") else (network, "")
 
         def inherited(option: str) -> Any:
-            values = (getattr(self, f"{owner}_{option}" if owner else option) for owner in owners)
-            return next(value for value in values if value is not None)
+            return getattr(self, self.source(network, option))
 
         block, depth = inherited("block"), inherited("depth")
-        law, tied, looped = self.recurrence(), block != "stacked", block == "looped"
+        law, tied, looped = self.recurrence(), block != "stacked", block in ("looped", "two-level")
+        levels = {name: getattr(self, name) for name in ("fast_steps", "rounds", "tie_levels", "feedback")}
         window = None if self.backprop_steps == "all" else self.backprop_steps
         if law is not None:
             window = law.largest if window is None else min(window, law.largest)
@@ -289,6 +277,7 @@ class Options:
             step_limit=self.step_limit if looped else None,
             remat=self.remat,
             precision=self.precision,
+            **(levels if block == "two-level" else {}),
         )
 
     def collector(self) -> Self | None:

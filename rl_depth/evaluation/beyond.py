@@ -60,7 +60,7 @@ def _measure(run: runs.Run, label: str, protocol: capability.Protocol, metrics: 
         label=label,
         path=run.path,
         config=config,
-        trained=_largest_count(config) * config.block_layers,
+        trained=_largest_count(config) * config.trunk("actor").turn_layers,
         depths=np.array(depths),
         capability={m: np.array([row[m] for row in rows], float).reshape(shape) for m in metrics},
         critic={name: probes.pop(name) for name in ("categorical_accuracy", "infonce")},

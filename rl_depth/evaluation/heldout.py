@@ -123,6 +123,6 @@ def probe(run: runs.Run, depths: list[int], *, batches: int = 8, seed: int = 0) 
     for agent_seed in range(config.seed, config.seed + config.seeds):
         policy = load(run, agent_seed)
         held_out = HeldOut.collect(policy, batches, seed)
-        count = max(depths) // config.block_layers
+        count = max(depths) // policy.agent.actor.trunk_config.turn_layers
         rows.append(critic_by_depth(policy, held_out, depths) | latents_by_count(policy, held_out, count))
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}

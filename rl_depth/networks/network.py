@@ -16,6 +16,7 @@ from ..config import Halt, TrunkConfig
 from .block import Dense, HiddenLayers, Params
 from .recurrence import Draw, Measure, iterate_until
 from .trunks import make_trunk
+from .trunks.base import Feed
 
 
 class Network(nn.Module):
@@ -34,10 +35,28 @@ class Network(nn.Module):
         self.input = HiddenLayers(1, self.trunk_config.width, self.trunk_config.precision)
         self.trunk = make_trunk(self.trunk_config)
         self.head = Dense(self.out)
+        if self.trunk_config.feedback:
+            self._feedback = self.param("feedback", nn.initializers.zeros, (self.out, self.trunk_config.width))
 
     def __call__(self, x: jax.Array, depth: jax.Array | Draw | None = None, key: jax.Array | None = None) -> jax.Array:
         """``x [..., I] -> [..., O]``; ``depth`` and ``key`` as in `Trunk`."""
-        return self.head(self.trunk(self.embed(x), depth, key))
+        embedded = self.embed(x)
+        if self.is_initializing():
+            self.head(embedded)  # its parameters cannot be made within a loop
+        return self.head(self.trunk(embedded, depth, key, self._feed))
+
+    @property
+    def _feed(self) -> Feed | None:
+        """With feedback, the last output joins an application's input, as the answer does in TRM (arXiv 2510.04871)."""
+        return self._with_output if self.trunk_config.feedback else None
+
+    def _with_output(self, x: jax.Array, h: jax.Array, i: jax.Array) -> jax.Array:
+        said = jnp.tanh(self.head(self.trunk.read(h)))
+        return x + jnp.where(i > 0, said @ self._feedback, 0)
+
+    def _step(self, x: jax.Array, h: jax.Array, i: jax.Array, count: jax.Array) -> jax.Array:
+        heard = x if self._feed is None else self._feed(x, h, i)
+        return self.trunk.step(h, heard, i, count)
 
     def embed(self, x: jax.Array) -> jax.Array:
         """The input layer: ``[..., I] -> [..., W]``."""
@@ -52,7 +71,7 @@ class Network(nn.Module):
         first = self.trunk.start(embedded) if start is None else start
 
         def body(h: jax.Array, i: jax.Array) -> tuple[jax.Array, jax.Array]:
-            h = self.trunk.step(h, embedded, i, jnp.int32(count))
+            h = self._step(embedded, h, i, jnp.int32(count))
             return h, h
 
         rest = lax.scan(body, first, jnp.arange(count))[1]
@@ -70,12 +89,12 @@ class Network(nn.Module):
           Outputs ``[B, O]`` and the dense layers that each sample took ``[B]``, int32.
         """
         c = self.trunk_config
-        most = halt.max_depth // c.block_layers
+        most = halt.max_depth // c.turn_layers
         most = most if c.tied else min(most, c.applications)
         embedded = self.embed(x)
         total = jnp.int32(c.applications)
         done = iterate_until(
-            lambda h, i: self.trunk.step(h, embedded, i, total),
+            lambda h, i: self._step(embedded, h, i, total),
             lambda h: self.head(self.trunk.read(h)),
             measure,
             self.trunk.start(embedded),
@@ -83,7 +102,7 @@ class Network(nn.Module):
             patience=halt.patience,
             most=most,
         )
-        return done.outputs, done.count * c.block_layers
+        return done.outputs, done.count * c.turn_layers
 
 
 _CHUNK = 1 << 16

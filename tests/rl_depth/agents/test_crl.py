@@ -37,6 +37,10 @@ OPTIONS = [
     {"energy": "cosine", "loss": "bwd_infonce", "norm": "pre"},
     {"energy": "dot", "loss": "binary_nce"},
     {"energy": "l2", "loss": "sym_infonce"},
+    {"block": "two-level", "norm": "post", "depth": 8, "latent": "learned"},
+    {"block": "two-level", "fast_steps": 2, "tie_levels": True, "depth": 12, "block_layers": 1, "rounds": 2},
+    {"block": "two-level", "feedback": True, "injection": "concat", "step_conditioning": True, "depth": 8},
+    {"block": "iru"},
     {"loss": "binary_nce", "actor_block": "looped", "psi_depth": 2, "phi_width": 24},
 ]
 
