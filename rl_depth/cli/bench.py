@@ -21,12 +21,13 @@ def cost(*, config: Config = Config(), json: Path | None = None) -> None:  # noq
     start()
     from .. import terminal
     from ..agents.cost import agent_cost, agent_memory
+    from ..bench import speed
     from ..training.trainer import make_env
 
     env = make_env(config)
     found = agent_cost(config, env.state_size, env.goal_size, env.action_size)
     memory = agent_memory(config, found, env.state_size, env.action_size)
-    rate = bench.matmul_rate(config.width, config.batch_size)
+    rate = speed.matmul_rate(config.width, config.batch_size)
     numbers: dict[str, Any] = {
         "parameters": found.parameters,
         "flops_per_update": found.flops_per_update,

@@ -22,8 +22,9 @@ class TrunkConfig:
     width: int
     block_layers: int = 4
     window: int | None = None  # most applications that gradients flow through; all if None
+    one_step: bool = False  # of those, gradients flow through the last call of each level's block alone
     norm: str = "inner"
-    residual_scale: float = 1.0
+    residual_scale: float | Literal["learned"] = 1.0
     injection: str = "none"
     latent: str = "input"
     step_conditioning: bool = False

@@ -79,7 +79,7 @@ def _depths(config: Config, protocol: Protocol) -> list[int | None]:
     trunk = config.trunk("actor")
     if protocol.halt is not None:
         try:
-            check_halt(trunk, protocol.halt)
+            check_halt(config, protocol.halt)
         except ValueError as error:
             raise ConfigError(f"--halt {protocol.halt}: {error}") from None
         return [None]

@@ -48,7 +48,7 @@ class HeldOut:
             _, steps = rollout.collect(env, Plain(act), begun, env.episode_length, step_key)
             empty = replay.create(env.episode_length, _ENVS, env.state_size, env.action_size)
             kept = replay.insert(empty, steps)
-            picks = replay.sample(kept, jnp.float32(config.gamma), config.batch_size, batches, pick_key)
+            picks = replay.sample(kept, jnp.float32(config.goal_gamma), config.batch_size, batches, pick_key)
             row, goal_row, copy = picks
             return Batch(
                 state=kept.state[row, copy],

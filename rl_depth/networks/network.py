@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 import flax.linen as nn
+import flax.struct
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -19,16 +20,26 @@ from .trunks import make_trunk
 from .trunks.base import Feed
 
 
+class Reached(flax.struct.PyTreeNode):
+    """What a network says somewhere along its trunk."""
+
+    output: jax.Array  # [..., O]
+    read: jax.Array | None  # [..., W]: what the head read
+    halt: jax.Array | None  # [...]: the halting head's output
+
+
 class Network(nn.Module):
     """Input layer (Dense, LayerNorm, swish), trunk, linear head: actor, phi and psi alike.
 
     Attributes:
       trunk_config: the trunk.
       out: outputs ``O`` of the head.
+      halting: whether a second head of one output, zero at first, learns when to stop.
     """
 
     trunk_config: TrunkConfig
     out: int
+    halting: bool = False
 
     def setup(self) -> None:
         """Declare the layers."""
@@ -37,6 +48,9 @@ class Network(nn.Module):
         self.head = Dense(self.out)
         if self.trunk_config.feedback:
             self._feedback = self.param("feedback", nn.initializers.zeros, (self.out, self.trunk_config.width))
+        if self.halting:  # zero at first, and no "kernel", for those are drawn
+            self._halt_weights = self.param("halt_weights", nn.initializers.zeros, (self.trunk_config.width,))
+            self._halt_bias = self.param("halt_bias", nn.initializers.zeros, ())
 
     def __call__(self, x: jax.Array, depth: jax.Array | Draw | None = None, key: jax.Array | None = None) -> jax.Array:
         """``x [..., I] -> [..., O]``; ``depth`` and ``key`` as in `Trunk`."""
@@ -61,6 +75,30 @@ class Network(nn.Module):
     def embed(self, x: jax.Array) -> jax.Array:
         """The input layer: ``[..., I] -> [..., W]``."""
         return self.input(x)
+
+    def trace(self, x: jax.Array, segments: int, key: jax.Array | None = None) -> Reached:
+        """Outputs at the end of each of ``segments``: every array has a leading axis ``S``; see `Trunk.trace`."""
+        read = self.trunk.trace(self.embed(x), segments, key, self._feed)
+        return Reached(self.head(read), read, self.halt(read))
+
+    def segment(
+        self,
+        x: jax.Array,
+        draw: Draw,
+        key: jax.Array | None = None,
+        further: bool = False,
+        most: int | None = None,
+    ) -> tuple[Reached, Reached | None]:
+        """Outputs at the end of a drawn segment, and at the full depth without gradients; see `Trunk.segment`."""
+        read, deepest = self.trunk.segment(self.embed(x), draw, key, self._feed, further, most)
+        here = Reached(self.head(read), read, self.halt(read))
+        if deepest is None:
+            return here, None
+        return here, jax.tree.map(lax.stop_gradient, Reached(self.head(deepest), deepest, self.halt(deepest)))
+
+    def halt(self, read: jax.Array) -> jax.Array | None:
+        """The halting head on what the head reads, ``[..., W] -> [...]``; its loss trains no weight but its own."""
+        return lax.stop_gradient(read) @ self._halt_weights + self._halt_bias if self.halting else None
 
     def latents(self, x: jax.Array, count: int, start: jax.Array | None = None) -> jax.Array:
         """Latents before the first and after each of ``count`` applications: ``[count + 1, ..., Z]``.
@@ -95,14 +133,18 @@ class Network(nn.Module):
         total = jnp.int32(c.applications)
         done = iterate_until(
             lambda h, i: self._step(embedded, h, i, total),
-            lambda h: self.head(self.trunk.read(h)),
+            self._say,
             measure,
             self.trunk.start(embedded),
             eps=halt.eps,
             patience=halt.patience,
             most=most,
         )
-        return done.outputs, done.count * c.turn_layers
+        return done.outputs.output, done.count * c.turn_layers
+
+    def _say(self, h: jax.Array) -> Reached:
+        read = self.trunk.read(h)
+        return Reached(self.head(read), None, self.halt(read))
 
 
 _CHUNK = 1 << 16

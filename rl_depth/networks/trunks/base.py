@@ -17,7 +17,7 @@ from jax import lax
 
 from ...config import TrunkConfig
 from ..block import Params
-from ..recurrence import Draw, iterate, iterate_drawn, iterate_forward, scan_blocks
+from ..recurrence import Draw, Step, frozen_loop, iterate, iterate_drawn, iterate_forward, scan_blocks
 
 # (the input layer's output [..., W], latent [..., Z], index of the application) -> input of the application [..., W]
 Feed = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
@@ -33,6 +33,7 @@ class Application:
     Attributes:
       parameters: of its weights.
       flops: operations of its matrix products per sample, two per multiply-add.
+      graded: those of them that gradients flow through, if they do through this application.
       latent: entries of the latent ``Z``.
       kept: entries per sample that the backward pass keeps of its inside, in the precision of matrix products.
       serial: matrix products in sequence.
@@ -40,6 +41,7 @@ class Application:
 
     parameters: int
     flops: int
+    graded: int
     latent: int
     kept: int
     serial: int
@@ -152,8 +154,107 @@ class Trunk(nn.Module):
         if depth is None:
             return self.read(iterate(step, h, c.applications, c.window, c.remat))
         if isinstance(depth, Draw):
-            return self.read(iterate_drawn(step, h, depth, c.window, c.remat))
+            return self.read(iterate_drawn(step, h, depth, self._window, c.remat))
         return self.read(iterate_forward(step, h, depth // c.turn_layers))
+
+    def trace(self, x: jax.Array, segments: int, key: jax.Array | None = None, feed: Feed | None = None) -> jax.Array:
+        """Run the trunk in segments of equally many applications, each from the stopped latent of the one before.
+
+        Args:
+          x: as in `__call__`, and so are ``key`` and ``feed``.
+          segments: their number ``S``, a divisor of the applications'.
+
+        Returns:
+          What the head reads at the end of each, ``[S, ..., W]``.
+        """
+        c, total = self.config, jnp.int32(self.config.applications)
+        each = c.applications // segments
+        steps = None if key is None else jax.random.fold_in(key, _STEPS)
+
+        def segment(h: jax.Array, part: tuple[jax.Array, Params | None]) -> tuple[jax.Array, jax.Array]:
+            s, own = part
+            h = jnp.where(s > 0, lax.stop_gradient(h), h)
+            if own is None:
+                step = partial(self._turn, self._weights, x, steps, feed)
+                h = iterate(lambda latent, i, _: step(latent, s * each + i, total), h, each, c.window, c.remat)
+            else:
+
+                def body(latent: jax.Array, block: tuple[Params, jax.Array]) -> jax.Array:
+                    weights, i = block
+                    return self._turn(weights, x, steps, feed, latent, s * each + i, total)
+
+                h = scan_blocks(body, h, (own, jnp.arange(each)), c.remat)
+            return h, self.read(h)
+
+        weights = None
+        if self.stacked:
+            weights = jax.tree.map(lambda leaf: leaf.reshape(segments, each, *leaf.shape[1:]), self._weights)
+        return lax.scan(segment, self.start(x, key), (jnp.arange(segments), weights))[1]
+
+    def segment(
+        self,
+        x: jax.Array,
+        draw: Draw,
+        key: jax.Array | None = None,
+        feed: Feed | None = None,
+        further: bool = False,
+        most: int | None = None,
+    ) -> tuple[jax.Array, jax.Array | None]:
+        """Run the trunk to the end of a drawn segment, and on to its full depth if asked to.
+
+        Args:
+          x: as in `__call__`, and so are ``key`` and ``feed``.
+          draw: where it ends, and how many of the last applications carry gradients, in a stacked trunk too.
+          further: go on, without gradients.
+          most: bound of ``draw.graded``; the trunk's own if None.
+
+        Returns:
+          What the head reads there, ``[..., W]``; and what it reads at the full depth, None unless ``further``.
+        """
+        total = jnp.int32(self.config.applications)
+        steps = None if key is None else jax.random.fold_in(key, _STEPS)
+        step = self._any_step(x, steps, feed)
+        if self.stacked:
+            h = self._stack_segment(self.start(x, key), x, draw, steps, feed)
+        else:
+            h = iterate_drawn(step, self.start(x, key), draw, most or self._window, self.config.remat)
+        if not further:
+            return self.read(h), None
+        return self.read(h), self.read(frozen_loop(step, h, draw.count, total, total))
+
+    @property
+    def _window(self) -> int:
+        """Most applications that carry gradients where their number is drawn."""
+        return self.config.window or self.config.applications
+
+    def _any_step(self, x: jax.Array, key: jax.Array | None, feed: Feed | None) -> Step:
+        """Applications of any index, whoever's weights they have."""
+        if not self.stacked:
+            return partial(self._turn, self._weights, x, key, feed)
+
+        def step(h: jax.Array, i: jax.Array, count: jax.Array) -> jax.Array:
+            own = jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, i, keepdims=False), self._weights)
+            return self._turn(own, x, key, feed, h, i, count)
+
+        return step
+
+    def _stack_segment(
+        self, h: jax.Array, x: jax.Array, draw: Draw, key: jax.Array | None, feed: Feed | None
+    ) -> jax.Array:
+        """A stacked trunk's first ``draw.count`` blocks, the last ``draw.graded`` of them with gradients."""
+        total, held = jnp.int32(self.config.applications), lax.stop_gradient
+
+        def body(latent: jax.Array, block: tuple[Params, jax.Array]) -> jax.Array:
+            weights, i = block
+            which = jnp.where(i >= draw.count, 2, jnp.where(i < draw.count - draw.graded, 1, 0))
+            ways = (
+                lambda y: self._turn(weights, x, key, feed, y, i, total),
+                lambda y: self._turn(held(weights), held(x), key, feed, held(y), i, total),
+                lambda y: y,
+            )
+            return lax.switch(which, ways, latent)
+
+        return scan_blocks(body, h, (self._weights, jnp.arange(self.config.applications)), self.config.remat)
 
     def _turn(
         self,

@@ -74,9 +74,11 @@ class Iru(Trunk):
     def application(config: TrunkConfig) -> Application:
         """Two products of ``[2W, W]`` in each cell; kept is what automatic differentiation keeps of norm and gates."""
         layers, w = config.block_layers, config.width
+        flops = layers * 2 * (2 * 2 * w * w)
         return Application(
             parameters=layers * (2 * (2 * w * w + w) + 4 * w),
-            flops=layers * 2 * (2 * 2 * w * w),
+            flops=flops,
+            graded=flops,
             latent=2 * w,
             kept=layers * 15 * w,
             serial=layers,

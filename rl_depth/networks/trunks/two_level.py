@@ -16,6 +16,8 @@ from .residual import Residual
 # What the weights of one block for both levels are called: as a looped trunk calls its own.
 _BOTH = "block"
 
+_Levels = tuple[jax.Array, jax.Array]  # z_H, z_L
+
 
 class TwoLevel(Residual):
     """Two latents in turns, as in HRM (arXiv 2506.21734) and, with one block for both, TRM (arXiv 2510.04871).
@@ -28,6 +30,9 @@ class TwoLevel(Residual):
 
     with ``B(z; c)`` the residual block that hears ``c`` as a looped one hears its input. The head reads ``z_H``. With
     ``n = 0``, ``T = 1`` and one block, ``z_L`` stays the input and the trunk is a looped one.
+
+    With ``one_step`` gradients flow through the last call of each level alone and stop at what they start from, HRM's
+    approximation of the gradient at a fixed point.
     """
 
     def declare(self) -> Params:
@@ -47,18 +52,31 @@ class TwoLevel(Residual):
         del key
         slow, fast = (weights.get(level, weights.get(_BOTH)) for level in ("slow", "fast"))
         phase = jnp.stack([i / count, 1 / count])
+        rounds, steps = self.config.rounds, self.config.fast_steps
 
         def call(own: Params, z: jax.Array, heard: jax.Array) -> jax.Array:
             return self._block.apply({"params": own}, z, heard, phase)
 
-        def turn(levels: tuple[jax.Array, jax.Array], _: None) -> tuple[tuple[jax.Array, jax.Array], None]:
+        def fast_steps(own: Params, low: jax.Array, heard: jax.Array, number: int) -> jax.Array:
+            return lax.scan(lambda z, _: (call(own, z, heard), None), low, None, number)[0]
+
+        def turn(levels: _Levels, own: tuple[Params, Params], x: jax.Array) -> _Levels:
             high, low = levels
-            heard = high + x
-            low = lax.scan(lambda z, _: (call(fast, z, heard), None), low, None, self.config.fast_steps)[0]
-            return (call(slow, high, low), low), None
+            low = fast_steps(own[1], low, high + x, steps)
+            return call(own[0], high, low), low
+
+        def turns(levels: _Levels, own: tuple[Params, Params], x: jax.Array, number: int) -> _Levels:
+            return lax.scan(lambda both, _: (turn(both, own, x), None), levels, None, number)[0]
 
         levels = tuple(jnp.split(h, 2, axis=-1))
-        return jnp.concatenate(lax.scan(turn, levels, None, self.config.rounds)[0], axis=-1)
+        if not self.config.one_step:
+            return jnp.concatenate(turns(levels, (slow, fast), x, rounds), axis=-1)
+        held = lax.stop_gradient
+        high, low = turns(held(levels), held((slow, fast)), held(x), rounds - 1)
+        if steps:
+            low = fast_steps(held(fast), low, held(high + x), steps - 1)
+            low = call(fast, low, high + x)
+        return jnp.concatenate([call(slow, high, low), low], axis=-1)
 
     @staticmethod
     def application(config: TrunkConfig) -> Application:
@@ -68,6 +86,7 @@ class TwoLevel(Residual):
         return Application(
             parameters=block.parameters * (1 if config.tie_levels else 2),
             flops=calls * block.flops,
+            graded=block.flops * (min(2, config.fast_steps + 1) if config.one_step else calls),
             latent=2 * config.width,
             kept=calls * block.kept,
             serial=calls * block.serial,

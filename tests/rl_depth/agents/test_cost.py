@@ -3,7 +3,7 @@
 import jax
 import pytest
 
-from rl_depth.agents.cost import agent_cost, agent_memory, network_cost
+from rl_depth.agents.cost import agent_cost, agent_memory, network_cost, turns_of
 from rl_depth.bench import workload
 from rl_depth.bench.reference import Reference
 
@@ -23,7 +23,9 @@ def test_operations_are_those_that_xla_counts(block):
     lowered = jax.jit(reference.update).lower(state, load.batch, load.hyper, jax.random.key(0))
     counted = lowered.compile().cost_analysis()["flops"]
     ours = agent_cost(load.config, *workload.SIZES).flops_per_update
-    psi = network_cost(load.config.trunk("psi"), None, workload.GOAL, load.config.representation)
+    psi = network_cost(
+        load.config.trunk("psi"), turns_of(load.config)["psi"], workload.GOAL, load.config.representation
+    )
     ours += BATCH * psi.forward  # computed anew for the actor there
     assert ours < counted  # XLA also counts LayerNorm, swish and Adam
     assert ours == pytest.approx(counted, rel=0.1)
