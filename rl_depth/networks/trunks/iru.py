@@ -66,7 +66,7 @@ class Iru(Trunk):
         return jnp.concatenate([first + thought, memory], axis=-1)
 
     def _dense(self, weights: Params, u: jax.Array) -> jax.Array:
-        factors: Any = jnp.dtype(self.config.precision)
+        factors: Any = u.dtype if self.config.precision == "float32" else jnp.dtype(self.config.precision)
         product = jnp.matmul(u.astype(factors), weights["kernel"].astype(factors), preferred_element_type=u.dtype)
         return product + weights["bias"]
 

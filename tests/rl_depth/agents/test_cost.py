@@ -1,6 +1,9 @@
 """Operations and parameters against what XLA counts and what is really there."""
 
+from functools import partial
+
 import jax
+import jax.numpy as jnp
 import pytest
 
 from rl_depth.agents.cost import agent_cost, agent_memory, network_cost, turns_of
@@ -31,9 +34,41 @@ def test_operations_are_those_that_xla_counts(block):
     assert ours == pytest.approx(counted, rel=0.1)
 
 
+WAYS = {
+    "weighted": {"segment_weights": "late", "cross_depth": True},
+    "actor": {"actor_segments": "all", "consistency": 1.0},
+    "horizon": {"segment_horizon": 20.0},
+    "halting": {"halting_head": True},
+    "truncated": {"backprop_steps": 1},
+    "one-step": {"block": "two-level", "depth": 16, "fast_steps": 1, "backprop_steps": "one-step"},
+    "drawn": {"supervise": "drawn", "halting_head": True},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_operations_of_supervised_segments_are_those_that_xla_counts(way):
+    """Of the textbook update, means over the drawn segment, which is unrolled to its end."""
+    options = {"block": "looped", "supervise": "all", "segments": 2, "injection": "add", "depth": 16} | WAYS[way]
+    load = workload.make(options.pop("block"), options.pop("depth"), WIDTH, BATCH, block_layers=4, **options)
+    batch, reference = load.batch, Reference(load.config, workload.ACTION)
+    if load.config.segment_horizon is not None:
+        batch = batch.replace(segment_goals=jnp.stack([batch.goal, 2 * batch.goal], axis=1))
+    state = jax.eval_shape(lambda key: reference.create(load.agent.create(key).params), jax.random.key(0))
+    counted = []
+    for segment in (1, 2):
+        update = partial(reference.update, segment=segment, pair=(0, 1))
+        lowered = jax.jit(update).lower(state, batch, load.hyper, jax.random.key(0))
+        counted.append(lowered.compile().cost_analysis()["flops"])
+    ours = agent_cost(load.config, *workload.SIZES).flops_per_update
+    psi = network_cost(load.config.trunk("psi"), turns_of(load.config)["psi"], workload.GOAL, 64)
+    ours += BATCH * psi.forward // (2 if way == "horizon" else 1)  # computed anew for the actor there
+    assert ours == pytest.approx(sum(counted) / 2, rel=0.15)
+
+
 @pytest.mark.parametrize(
     "options",
     [
+        {"block": "looped", "supervise": "all", "segments": 2, "halting_head": True, "residual_scale": "learned"},
         {"block": "stacked"},
         {"block": "looped"},
         {"block": "looped", "injection": "concat", "step_conditioning": True, "latent": "learned", "norm": "pre"},

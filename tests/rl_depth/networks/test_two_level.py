@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl_depth.agents.crl import Agent
+from rl_depth.agents import ContrastiveAgent
 from rl_depth.config import Config, ConfigError, Halt, TrunkConfig
 from rl_depth.networks.network import Network, draw_kernels
 from rl_depth.networks.recurrence import Draw
@@ -27,20 +27,20 @@ def call(trunk, params, z, heard):
     return one.apply({"params": {"block": params}}, z, heard, jnp.int32(0), jnp.int32(1), method=Looped.step)
 
 
-def by_hand(trunk, params, x, frozen=lambda application, round_: False, one_step=False):
+def by_hand(trunk, params, x, frozen=lambda application, turn: False, one_step=False):
     """What the head reads, level by level; rounds for which ``frozen`` holds carry no gradients."""
     own = params["params"]
     slow, fast = (own.get(level, own.get("block")) for level in ("slow", "fast"))
     high, low = x, x
     for application in range(trunk.applications):
-        for round_ in range(trunk.rounds):
-            last = round_ == trunk.rounds - 1 or not one_step
+        for turn in range(trunk.rounds):
+            last = turn == trunk.rounds - 1 or not one_step
             for step in range(trunk.fast_steps):
                 low = call(trunk, fast, low, high + x)
                 if one_step and (step < trunk.fast_steps - 1 or not last):
                     low = jax.lax.stop_gradient(low)
             high = call(trunk, slow, high, low)
-            if frozen(application, round_) or not last:
+            if frozen(application, turn) or not last:
                 high, low = jax.lax.stop_gradient((high, low))
     return high
 
@@ -75,6 +75,45 @@ def test_without_a_fast_step_one_tied_level_is_the_looped_trunk():
     assert_equal(*pairs)
     costs = [TRUNKS[t.block].application(t) for t in (trunk, looped)]
     assert replace(costs[0], latent=8) == costs[1]
+
+
+def test_backprop_steps_of_one_round_are_the_gradient_of_trm():
+    """One recursion, ``n`` fast steps and a slow one, carries gradients: the last of the rounds of a segment."""
+    trunk = replace(TRUNK, rounds=1, depth=36, tie_levels=True, window=1)  # three rounds, each an application
+    params = init(TwoLevel(trunk))
+    found = value_and_grad(lambda p: TwoLevel(trunk).apply(p, X), params)
+    assert_equal(found, value_and_grad(lambda p: by_hand(trunk, p, X, lambda a, _: a < 2), params))
+
+
+def test_one_step_is_the_gradient_of_hrm():
+    """``--backprop-steps one-step``: only the last fast and the last slow call carry gradients."""
+    trunk = replace(TRUNK, window=1, one_step=True)
+    params = init(TwoLevel(trunk))
+    found = value_and_grad(lambda p: TwoLevel(trunk).apply(p, X), params)
+    wanted = value_and_grad(lambda p: by_hand(trunk, p, X, lambda a, _: a < 1, one_step=True), params)
+    assert_equal(found, wanted)
+    whole = value_and_grad(lambda p: TwoLevel(replace(trunk, window=None, one_step=False)).apply(p, X), params)
+    np.testing.assert_allclose(found[0], whole[0], rtol=1e-5)
+    norms = [sum(float(jnp.sum(leaf**2)) for leaf in jax.tree.leaves(grads)) for _, grads in (found, whole)]
+    assert not np.isclose(*norms, rtol=0.01)
+
+
+def test_with_one_fast_step_a_round_both_gradients_are_the_same():
+    options = {"block": "two-level", "depth": 16, "width": 8}
+    ways = [Config(**options, backprop_steps=steps).trunk("actor") for steps in (1, "one-step")]
+    params = init(TwoLevel(ways[0]))
+    assert_equal(*(value_and_grad(lambda p, way=way: TwoLevel(way).apply(p, X), params) for way in ways))
+
+
+@pytest.mark.parametrize("segments", [1, 2, 4])
+def test_segments_end_where_the_trunk_of_that_depth_does(segments):
+    trunk = replace(TRUNK, depth=96, remat=True)
+    params = init(TwoLevel(trunk))
+    found = TwoLevel(trunk).apply(params, X, segments, method=TwoLevel.trace)
+    assert found.shape == (segments, 5, 8)
+    for s in range(segments):
+        wanted = TwoLevel(replace(trunk, depth=96 * (s + 1) // segments)).apply(params, X)
+        np.testing.assert_allclose(found[s], wanted, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("latent", ["zero", "learned", "gaussian"])
@@ -126,7 +165,7 @@ def test_feedback_is_off_at_first_and_then_adds_the_last_output():
 
 def test_halting_counts_the_layers_of_whole_applications():
     config = Config(block="two-level", rounds=2, tie_levels=True, depth=32, width=16, representation=8, feedback=True)
-    agent = Agent.of(config, 4, 2, 3)
+    agent = ContrastiveAgent.of(config, 4, 2, 3)
     params = agent.create(jax.random.key(0)).params
     state, goal = (jax.random.normal(jax.random.key(i), (7, n)) for i, n in ((1, 4), (2, 2)))
     action, depth = agent.act_until(params, state, goal, Halt("fixed-point", 1e-9, 48))
