@@ -149,7 +149,7 @@ def report(found: Sequence[Findings], verdicts: Sequence[Mapping[str, Extrapolat
             "trained_depth": one.trained,
             "depths": one.depths.tolist(),
         }
-        for part in ("capability", "critic", "latents"):
+        for part in ("capability", "critic", "latents", *(["halting"] if one.halting else [])):
             row[part] = {name: summary(values, seed) for name, values in getattr(one, part).items()}
         rows.append(row | {"verdicts": {metric: verdict.to_json() for metric, verdict in own.items()}})
     return rows

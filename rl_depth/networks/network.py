@@ -96,6 +96,10 @@ class Network(nn.Module):
             return here, None
         return here, jax.tree.map(lax.stop_gradient, Reached(self.head(deepest), deepest, self.halt(deepest)))
 
+    def foresee(self, x: jax.Array, depth: jax.Array) -> jax.Array:
+        """The halting head's output ``[...]`` for ``x [..., I]`` at a traced test depth."""
+        return self.halt(self.trunk(self.embed(x), depth, None, self._feed))
+
     def halt(self, read: jax.Array) -> jax.Array | None:
         """The halting head on what the head reads, ``[..., W] -> [...]``; its loss trains no weight but its own."""
         return lax.stop_gradient(read) @ self._halt_weights + self._halt_bias if self.halting else None
