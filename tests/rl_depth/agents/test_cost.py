@@ -1,6 +1,7 @@
 """Operations and parameters against what XLA counts and what is really there."""
 
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,9 @@ import pytest
 from rl_depth.agents.cost import agent_cost, agent_memory, network_cost, turns_of
 from rl_depth.bench import workload
 from rl_depth.bench.reference import Reference
+from rl_depth.config import PRESETS
+from rl_depth.sweeps import sweep
+from rl_depth.training.trainer import make_env
 
 # Wide enough for matrix products to be nearly all there is.
 WIDTH, BATCH = 256, 128
@@ -110,3 +114,18 @@ def test_rematerialisation_takes_less_memory_and_more_operations(block):
     assert counted[1] < counted[0] / 5
     assert planned[1] < planned[0]
     assert (planned[0] - planned[1]) == pytest.approx(counted[0] - counted[1], rel=0.25)
+
+
+def test_the_arms_of_the_recurrence_experiment_cost_the_same():
+    """But for the two that have A's law and a shorter gradient, which are cheaper."""
+    cells = sweep.read(PRESETS / "sweeps" / "recurrence.toml", Path("runs"))
+    env = make_env(cells[0].config)
+    sizes = (env.state_size, env.goal_size, env.action_size)
+    costs = [agent_cost(cell.config, *sizes) for cell in cells]
+    shares = {
+        cell.name: cost.flops_per_update / costs[0].flops_per_update for cell, cost in zip(cells, costs, strict=True)
+    }
+    cheaper = {name: shares.pop(name) for name in ("uniform.1.8-backprop_steps1", "uniform.1.8-backprop_steps2")}
+    assert all(0.94 <= share <= 1.01 for share in shares.values()), shares
+    assert all(share < 0.7 for share in cheaper.values())
+    assert len({cost.flops_per_action for cost in costs.values()}) == 1
