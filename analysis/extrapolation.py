@@ -67,7 +67,7 @@ def extrapolation(
     values: np.ndarray,
     trained: int,
     latents: Mapping[str, np.ndarray],
-    block_layers: int,
+    turn_layers: int,
     *,
     higher_is_better: bool = True,
     seed: int = 0,
@@ -86,7 +86,7 @@ def extrapolation(
       values: capability ``[S, D]``.
       trained: largest trained depth.
       latents: ``step`` and ``size`` ``[S, R]``: relative change and size of the latent per application.
-      block_layers: dense layers of one application.
+      turn_layers: dense layers of one application.
       higher_is_better: False for distances.
       seed: seed of the bootstrap.
 
@@ -109,7 +109,7 @@ def extrapolation(
         return Extrapolation(int(depths[best]), found, noise, 0, 0.0, None, None, None, "no capability")
     low, high = _interval(scores, depths, noise, trained, seed) if len(values) > 1 else (None, None)
     holds = reach == len(depths) - 1
-    breakdown = "holds" if holds else _breakdown(latents, trained // block_layers)
+    breakdown = "holds" if holds else _breakdown(latents, trained // turn_layers)
     if not holds and not sound[reach + 1]:
         breakdown = "diverges"
     return Extrapolation(
@@ -155,7 +155,7 @@ def judge(found: Findings, seed: int = 0) -> dict[str, Extrapolation]:
             values,
             found.trained,
             found.latents,
-            found.config.block_layers,
+            found.config.trunk("actor").turn_layers,
             higher_is_better=not meaning.lower_is_better(metric),
             seed=seed,
         )
@@ -177,7 +177,7 @@ def report(found: Sequence[Findings], verdicts: Sequence[Mapping[str, Extrapolat
             "trained_depth": one.trained,
             "depths": one.depths.tolist(),
         }
-        for part in ("capability", "critic", "latents"):
+        for part in ("capability", "critic", "latents", *(["halting"] if one.halting else [])):
             row[part] = {name: summary(values, seed) for name, values in getattr(one, part).items()}
         rows.append(row | {"verdicts": {metric: verdict.to_json() for metric, verdict in own.items()}})
     return rows

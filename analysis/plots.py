@@ -375,8 +375,8 @@ def latents(found: Sequence[Findings], file: Path) -> None:
     figure, panels = plt.subplots(1, len(_LATENTS), figsize=size, squeeze=False, layout="constrained")
     for panel, (name, label) in zip(panels[0], _LATENTS.items(), strict=True):
         for i, one in enumerate(found):
-            values = one.latents[name]
-            _band(panel, one.config.block_layers * np.arange(1, values.shape[1] + 1), values, one.label, i)
+            values, layers = one.latents[name], one.config.trunk("actor").turn_layers
+            _band(panel, layers * np.arange(1, values.shape[1] + 1), values, one.label, i)
         panel.set_xlabel("depth (dense layers)")
         panel.set_ylabel(label)
         if name != "angle":

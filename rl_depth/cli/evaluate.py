@@ -36,8 +36,9 @@ def evaluate(
     depths
         Depths to act with, in dense layers, such as 4,8,16 [default: the trained depth].
     halt
-        Let each state choose its depth: fixed-point:EPS[:MAX], action-change:EPS[:MAX] or second-order:EPS[:MAX], where
-        MAX bounds it [default: 256 layers]; or budget:DEPTH for the same depth in every state.
+        Let each state choose its depth: fixed-point:EPS[:MAX], action-change:EPS[:MAX], second-order:EPS[:MAX] or, of
+        agents trained with --halting-head, learned:EPS[:MAX], where MAX bounds it [default: 256 layers]; or
+        budget:DEPTH for the same depth in every state.
     seed
         Seed of the episodes.
     json

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from cyclopts import Parameter
 
@@ -27,9 +27,10 @@ def whole(type_: Any, tokens: Sequence[Any]) -> int:
     return read_whole(tokens[0].value)
 
 
-def whole_or_all(type_: Any, tokens: Sequence[Any]) -> int | str:
-    """Convert a flag's value to an integer, or leave it the word ``all``."""
-    return "all" if tokens[0].value == "all" else whole(type_, tokens)
+def whole_or_word(type_: Any, tokens: Sequence[Any]) -> int | str:
+    """Convert a flag's value to an integer, or leave it one of the words that ``int | Literal[...]`` allows."""
+    words = [word for part in get_args(type_) for word in get_args(part)]
+    return tokens[0].value if tokens[0].value in words else whole(type_, tokens)
 
 
 def _wholes(type_: Any, tokens: Sequence[Any]) -> tuple[int, ...]:

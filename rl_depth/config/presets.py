@@ -14,7 +14,7 @@ from cyclopts.config import Toml
 from .errors import ConfigError
 from .experiment import Config
 from .foreign import advice
-from .refusals import explain
+from .parser import explain
 from .types import short
 
 PRESETS = Path(__file__).resolve().parent.parent / "configs"

@@ -14,8 +14,9 @@ _SIGMA = 0.5  # Geiping et al. (2025)
 
 RECURRENCE_FORMS = "fixed:R, uniform:A:B, lognormal-poisson:MEAN[:SIGMA] or curriculum:A:B"
 
-HaltRule = Literal["budget", "fixed-point", "action-change", "second-order"]
-HALT_FORMS = "budget:DEPTH, fixed-point:EPS[:MAX], action-change:EPS[:MAX] or second-order:EPS[:MAX]"
+HaltRule = Literal["budget", "fixed-point", "action-change", "second-order", "learned"]
+_WITH_EPS = ("fixed-point", "action-change", "second-order", "learned")
+HALT_FORMS = "budget:DEPTH, " + " or ".join(", ".join(f"{rule}:EPS[:MAX]" for rule in _WITH_EPS).rsplit(", ", 1))
 _DEEPEST = 256
 
 
@@ -36,6 +37,11 @@ class TrainRecurrence:
     high: int
     mean: float
     sigma: float = 0.0
+
+    @classmethod
+    def uniform(cls, low: int, high: int) -> TrainRecurrence:
+        """The law ``uniform:low:high``."""
+        return cls("uniform", low, high, (low + high) / 2)
 
     @classmethod
     def parse(cls, text: str) -> TrainRecurrence:
@@ -98,6 +104,7 @@ class Halt:
     - ``action-change``: the action distribution has, ``KL(pi' || pi) < eps`` (after Geiping et al. 2025).
     - ``second-order``: the latent's steps have stopped changing, ``||(h'' - h') - (h' - h)|| / ||h'|| < eps``
       twice in a row (Pappone et al. 2025, arXiv 2509.23314; they have no ``||h'||``).
+    - ``learned``: the actor's halting head expects the energy to gain less than eps by going on to the trained depth.
 
     Attributes:
       rule: one of these.
@@ -119,7 +126,7 @@ class Halt:
         rule, *numbers = text.split(":")
         if rule == "budget" and len(numbers) == 1:
             return cls(rule, None, _count(numbers[0]))
-        if rule not in ("fixed-point", "action-change", "second-order") or len(numbers) not in (1, 2):
+        if rule not in _WITH_EPS or len(numbers) not in (1, 2):
             raise ValueError(f"must be {HALT_FORMS}")
         return cls(rule, _positive(numbers[0]), _count(numbers[1]) if len(numbers) == 2 else _DEEPEST)
 

@@ -116,7 +116,7 @@ def _norms(agent: Algorithm, config: Config, depth: int | None) -> Any:
     def measure(params: dict[str, Any], samples: Batch) -> dict[str, dict[str, jax.Array]]:
         found = {}
         for name, inputs in _inputs(samples).items():
-            count = (depth or config.trunk(name).depth) // config.block_layers
+            count = (depth or config.trunk(name).depth) // config.trunk(name).turn_layers
             # A trunk of any depth in the memory of one application per batch: sums, not latents, leave the map.
             parts = inputs.reshape(-1, config.batch_size, inputs.shape[-1])
             rows = jax.lax.map(partial(_norms_of_batch, getattr(agent, name), params[name], count=count), parts)

@@ -145,20 +145,23 @@ class Trainer:
     def _learn(self, agent: Algorithm, own: AgentState, state: TrainState, stream: int) -> tuple[AgentState, Metrics]:
         c = self.config
         sample_key, update_key = jax.random.split(_key(state.seed, stream, state.epoch))
-        picks = replay.sample(state.replay, state.hyper.gamma, c.batch_size, c.updates, sample_key)
+        gamma = state.hyper.gamma if c.segment_horizon is None else jnp.float32(c.supervision().gammas())
+        picks = replay.sample(state.replay, gamma, c.batch_size, c.updates, sample_key)
 
         def step(own: AgentState, inputs: tuple[Any, jax.Array]) -> tuple[AgentState, Metrics]:
-            (row, goal_row, env), key = inputs
-            batch = Batch(
-                state=state.replay.state[row, env],
-                action=state.replay.action[row, env],
-                goal=self.env.achieved_goal(state.replay.state[goal_row, env]),
-            )
-            batch = self.layout.spread(batch)
+            picks, key = inputs
+            batch = self.layout.spread(self._batch(state.replay, *picks))
             return agent.update(own, batch, state.hyper, key, (state.epoch - 1) / max(c.epochs - 1, 1))
 
         own, metrics = jax.lax.scan(step, own, (picks, jax.random.split(update_key, c.updates)))
         return own, jax.tree.map(jnp.mean, metrics)
+
+    def _batch(self, kept: replay.Replay, row: jax.Array, goal_row: jax.Array, env: jax.Array) -> Batch:
+        """The batch of one gradient step's picks; ``goal_row [B, S]`` where each segment has goals of its own."""
+        own = env[:, None] if goal_row.ndim == 2 else env
+        goals = self.env.achieved_goal(kept.state[goal_row, own])
+        segmented = {"segment_goals": goals, "goal": goals[:, -1]} if goal_row.ndim == 2 else {"goal": goals}
+        return Batch(state=kept.state[row, env], action=kept.action[row, env], **segmented)
 
     def evaluate(self, state: TrainState) -> dict[str, jax.Array]:
         """Episodes on the evaluation split, a collector's too; ``[eval_episodes]`` each.
@@ -169,8 +172,8 @@ class Trainer:
         reset_keys = self.layout.spread(jax.random.split(reset_key, self.config.eval_episodes))
 
         def episodes(agent: Algorithm, own: AgentState) -> dict[str, jax.Array]:
-            mode = Plain(lambda observed, goal, key: agent.act(own.params, observed, goal))
-            drawn = Plain(lambda observed, goal, key: agent.act(own.params, observed, goal, key))
+            mode = Plain(lambda observed, goal, key: agent.act(own.evaluated, observed, goal))
+            drawn = Plain(lambda observed, goal, key: agent.act(own.evaluated, observed, goal, key))
             found = rollout.evaluate(self.eval_env, Both(mode, drawn), jnp.concatenate([reset_keys] * 2), key)
             by_mode, by_draws = ({name: jnp.split(own, 2)[way] for name, own in found.items()} for way in (0, 1))
             return by_mode | {f"drawn_{name}": by_draws[name] for name in by_draws if name not in _OF_THE_START}
