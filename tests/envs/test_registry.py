@@ -43,7 +43,7 @@ def test_an_environment_from_outside(monkeypatch):
     ("arguments", "problem"),
     [
         ({"name": "ant_uu_maze"}, "unknown environment 'ant_uu_maze'; nearest: .*ant_u_maze"),
-        ({"name": "qqqq"}, "unknown environment 'qqqq'; known: point_maze"),
+        ({"name": "qqqq"}, "unknown environment 'qqqq'; .rl-depth envs. lists them"),
         ({"name": "point_maze", "split": "test"}, "split 'test': PointMaze has train, eval"),
         ({"name": "point_maze", "backend": "mjx"}, "backend 'mjx': PointMaze runs on planar"),
         ({"name": "ant_u_maze", "split": "test"}, "split 'test': AntMaze has train, eval"),
