@@ -49,7 +49,7 @@ def test_an_environment_from_outside(monkeypatch):
         ({"name": "ant_u_maze", "split": "test"}, "split 'test': AntMaze has train, eval"),
         ({"name": "ant_push", "backend": "spring"}, "backend 'spring': AntPush runs on mjx"),
         ({"name": "point_maze", "layout": "bigg"}, "unknown maze layout 'bigg'; nearest: big"),
-        ({"name": "point_maze", "size": 7}, "unknown option 'size' .* known: split, backend, layout"),
+        ({"name": "point_maze", "size": 7}, "unknown option 'size' .* known: layout, stitch"),
         ({"name": "nowhere.at.all:Env"}, "cannot be imported: No module named 'nowhere'"),
         ({"name": "rl_depth.envs.base:Nothing"}, "cannot be imported: .* has no attribute 'Nothing'"),
         ({"name": "outside:Contractless"}, "lacks backends, view, reset, step"),
