@@ -7,7 +7,7 @@ DEMO := runs/demo
 .PHONY: demo test lint format
 
 demo: $(READY)
-	$(BIN)/rl-depth sweep configs/sweeps/demo.toml --out $(DEMO)/runs
+	$(BIN)/rl-depth sweep demo --out $(DEMO)/runs
 	$(BIN)/rl-depth compare $(DEMO)/runs --out $(DEMO)/report
 	$(BIN)/rl-depth render $(DEMO)/runs/stacked $(DEMO)/runs/looped --episodes 3 --gif --out $(DEMO)/report
 	$(BIN)/rl-depth report $(DEMO) --out $(DEMO)/report

@@ -6,14 +6,18 @@ percentile intervals of the stratified bootstrap: seeds are drawn with replaceme
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
+from . import significance
+
 _DRAWS = 2000
 _CONFIDENCE = 0.95
+
+# Numbers held at a time while resampling; more seeds are drawn in batches.
+_HELD = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -36,13 +40,15 @@ class Contrast:
     Attributes:
       difference: interquartile mean of X less that of Y, in units of the metric.
       improvement: probability that a seed of X is better than one of Y.
+      p: two-sided p-value of no difference (``significance.rank_test``); None for too few seeds.
     """
 
     difference: Estimate
     improvement: Estimate
+    p: float | None = None
 
     def to_json(self) -> dict[str, dict[str, float | None]]:
-        """As plain types."""
+        """Difference and improvement as plain types."""
         return {"difference": self.difference.to_json(), "improvement": self.improvement.to_json()}
 
 
@@ -55,8 +61,7 @@ def iqm_interval(scores: np.ndarray, *, draws: int = _DRAWS, seed: int = 0) -> E
     """Interquartile mean of ``[S, T]`` with its stratified bootstrap interval."""
     scores = _scores(scores)
     rng = np.random.default_rng(seed)
-    drawn = _resample(scores, draws, rng).reshape(draws, -1)
-    return _estimate(np.float64(iqm(scores)), stats.trim_mean(drawn, 0.25, axis=1))
+    return _estimate(np.float64(iqm(scores)), _drawn_iqm(scores, draws, rng))
 
 
 def mean_interval(values: np.ndarray, *, draws: int = _DRAWS, seed: int = 0) -> Estimate:
@@ -68,21 +73,23 @@ def mean_interval(values: np.ndarray, *, draws: int = _DRAWS, seed: int = 0) -> 
     values = np.asarray(values, float)
     if values.ndim != 2 or not len(values):
         raise ValueError(f"values must be seeds by columns, and not empty: shape {values.shape}")
-    picks = np.random.default_rng(seed).integers(len(values), size=(draws, len(values)))
-    return _estimate(values.mean(axis=0), values[picks].mean(axis=1))
+    rng = np.random.default_rng(seed)
+    sizes = _batches(draws, values.size)
+    drawn = [values[rng.integers(len(values), size=(size, len(values)))].mean(axis=1) for size in sizes]
+    return _estimate(values.mean(axis=0), np.concatenate(drawn))
 
 
 def probability_of_improvement(scores_x: np.ndarray, scores_y: np.ndarray) -> float:
     """``P(X > Y) + P(X = Y) / 2`` for a seed of each, ``[S_x, T]`` and ``[S_y, T]``, averaged over tasks."""
     x, y = _paired(scores_x, scores_y)
-    return float(_wins(x[None], y[None])[0])
+    return float(_wins(x, y))
 
 
 def improvement_interval(scores_x: np.ndarray, scores_y: np.ndarray, *, draws: int = _DRAWS, seed: int = 0) -> Estimate:
     """Probability of improvement with an interval; seeds of X and Y are drawn independently."""
     x, y = _paired(scores_x, scores_y)
     rng = np.random.default_rng(seed)
-    drawn = _wins(_resample(x, draws, rng), _resample(y, draws, rng))
+    drawn = np.concatenate([_resampled_wins(x, y, size, rng) for size in _batches(draws, x.size + y.size)])
     return _estimate(np.float64(probability_of_improvement(x, y)), drawn)
 
 
@@ -90,21 +97,22 @@ def difference_interval(scores_x: np.ndarray, scores_y: np.ndarray, *, draws: in
     """Difference of interquartile means, X less Y, with an interval; seeds of X and Y are drawn independently."""
     x, y = _paired(scores_x, scores_y)
     rng = np.random.default_rng(seed)
-    means = [stats.trim_mean(_resample(s, draws, rng).reshape(draws, -1), 0.25, axis=1) for s in (x, y)]
+    means = [_drawn_iqm(s, draws, rng) for s in (x, y)]
     return _estimate(np.float64(iqm(x) - iqm(y)), means[0] - means[1])
 
 
 def contrast(scores_x: np.ndarray, scores_y: np.ndarray, *, lower_is_better: bool = False, seed: int = 0) -> Contrast:
-    """Difference and probability of improvement of seeds ``[S_x]`` over ``[S_y]``; no intervals for a single seed.
+    """Difference and probability of improvement of seeds ``[S_x]`` over ``[S_y]``.
 
-    Bootstrap intervals of fewer than about five seeds are too narrow.
+    Fewer than ``significance.LEAST_SEEDS`` of either have no intervals: those of the bootstrap would be too narrow.
     """
     x, y = np.asarray(scores_x, float), np.asarray(scores_y, float)
     sign = -1.0 if lower_is_better else 1.0
-    found = Contrast(difference_interval(x, y, seed=seed), improvement_interval(sign * x, sign * y, seed=seed))
-    if min(len(x), len(y)) > 1:
-        return found
-    return Contrast(*(Estimate(one.value, np.nan, np.nan) for one in (found.difference, found.improvement)))
+    if min(len(x), len(y)) < significance.LEAST_SEEDS:
+        values = iqm(x) - iqm(y), probability_of_improvement(sign * x, sign * y)
+        return Contrast(*(Estimate(np.float64(value), np.nan, np.nan) for value in values))
+    intervals = difference_interval(x, y, seed=seed), improvement_interval(sign * x, sign * y, seed=seed)
+    return Contrast(*intervals, p=significance.rank_test(x, y))
 
 
 def performance_profile(scores: np.ndarray, thresholds: np.ndarray, *, draws: int = _DRAWS, seed: int = 0) -> Estimate:
@@ -116,17 +124,37 @@ def performance_profile(scores: np.ndarray, thresholds: np.ndarray, *, draws: in
         ordered = np.sort(values.ravel())
         return 1 - np.searchsorted(ordered, thresholds, side="right") / ordered.size
 
-    return _estimate(profile(scores), _each(profile, _resample(scores, draws, rng)))
+    drawn = [profile(values) for size in _batches(draws, scores.size) for values in _resample(scores, size, rng)]
+    return _estimate(profile(scores), np.array(drawn))
 
 
-def _each(function: Callable[[np.ndarray], np.ndarray], drawn: np.ndarray) -> np.ndarray:
-    return np.array([function(values) for values in drawn])
+def _batches(draws: int, numbers: int) -> list[int]:
+    """Sizes of batches of draws, each of that many numbers."""
+    size = max(1, _HELD // max(numbers, 1))
+    return [min(size, draws - start) for start in range(0, draws, size)]
 
 
-def _wins(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """``[B]`` from ``[B, S_x, T]`` and ``[B, S_y, T]``: mean over tasks of the Mann-Whitney statistic per pair."""
-    difference = x[:, :, None] - y[:, None]
-    return ((difference > 0) + 0.5 * (difference == 0)).mean(axis=(1, 2, 3))
+def _drawn_iqm(scores: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Interquartile means ``[B]`` of resampled ``[S, T]``."""
+    sizes = _batches(draws, scores.size)
+    batches = (_resample(scores, size, rng).reshape(size, -1) for size in sizes)
+    return np.concatenate([stats.trim_mean(batch, 0.25, axis=1) for batch in batches])
+
+
+def _resampled_wins(x: np.ndarray, y: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """``_wins`` of resampled seeds ``[B]``."""
+    drawn = _resample(x, draws, rng), _resample(y, draws, rng)
+    return np.array([_wins(one, other) for one, other in zip(*drawn, strict=True)])
+
+
+def _wins(x: np.ndarray, y: np.ndarray) -> float:
+    """Of ``[S_x, T]`` and ``[S_y, T]``, the mean over tasks of the Mann-Whitney statistic per pair."""
+    below = [
+        np.searchsorted(np.sort(y[:, task]), x[:, task], side=side).sum()
+        for task in range(x.shape[1])
+        for side in ("left", "right")
+    ]
+    return float(np.sum(below) / (2 * len(x) * len(y) * x.shape[1]))
 
 
 def _resample(scores: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -14,11 +15,12 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from rl_depth.config import Config, ConfigError
-from rl_depth.runs import InputError, written_to
+from rl_depth.runs import InputError
 
 from . import plots
 from .aggregate import Estimate, iqm_interval
 from .runs.groups import Group, gather
+from .written import results
 
 Value = str | int | float | bool | None
 
@@ -267,7 +269,8 @@ def _text(value: Value) -> str:
 
 
 def write(found: Grid, out: Path) -> list[Path]:
-    """Write ``grid.png`` into a folder; returns the files."""
-    with written_to(out):
-        draw(found, out / "grid.png")
-    return [out / "grid.png"]
+    """Write ``grid.png`` and ``grid.json`` into a folder; returns the files."""
+    with results(out, "grid") as made:
+        draw(found, made / "grid.png")
+        (made / "grid.json").write_text(json.dumps(found.rows, indent=1) + "\n", encoding="utf-8")
+    return [out / "grid.png", out / "grid.json"]

@@ -115,8 +115,8 @@ def norms(found: Sequence[Inspection], file: Path) -> None:
         for column, (network, name) in enumerate(_NETWORKS.items()):
             panel = panels[row, column]
             for one, colour in zip(found, colours, strict=True):
-                values = one.norms[network][kind]
-                _band(panel, one.config.block_layers * np.arange(1, values.shape[1] + 1), values, colour, one.label)
+                values, layers = one.norms[network][kind], one.config.trunk(network).turn_layers
+                _band(panel, layers * np.arange(1, values.shape[1] + 1), values, colour, one.label)
             style(panel)
             panel.set_xscale("log", base=2)
             panel.set_yscale("log")

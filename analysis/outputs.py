@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from rl_depth.runs import written_to
 
 from . import plots
 from .calibration import summary
@@ -17,31 +14,9 @@ from .compare.compare import Comparison
 from .compare.tabled import TableComparison
 from .runs import table
 from .thresholds.verdicts import Verdicts
+from .written import results
 
 _CALIBRATION = "threshold-calibration"
-
-# In a folder of results: names and digests of the files that a call wrote there, so that a later one removes those
-# that it does not write again, as long as nobody has changed them, and nothing else.
-_WRITTEN = ".written.json"
-
-
-def _remember(out: Path, files: Sequence[Path]) -> None:
-    (out / _WRITTEN).write_text(json.dumps({file.name: _digest(file) for file in files}), encoding="utf-8")
-
-
-def _drop_earlier(out: Path) -> None:
-    try:
-        written = json.loads((out / _WRITTEN).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return
-    for name, digest in written.items() if isinstance(written, dict) else ():
-        file = out / name
-        if file.parent == out and file.is_file() and _digest(file) == digest:
-            file.unlink()
-
-
-def _digest(file: Path) -> str:
-    return hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
 
 
 def write_verdicts(verdicts: Verdicts, out: Path) -> list[Path]:
@@ -53,20 +28,20 @@ def write_verdicts(verdicts: Verdicts, out: Path) -> list[Path]:
     Raises:
       InputError: the folder cannot be written.
     """
-    files = [out / "thresholds.png"]
-    with written_to(out):
-        _drop_earlier(out)
-        plots.thresholds(verdicts.series, verdicts.findings, files[0])
+    with results(out, "thresholds") as made:
+        plots.thresholds(verdicts.series, verdicts.findings, made / "thresholds.png")
         if verdicts.maps:
-            files.append(out / "difficulty.png")
-            plots.difficulty(verdicts.maps, files[-1])
+            plots.difficulty(verdicts.maps, made / "difficulty.png")
         if any(one.found.ratio is not None for one in verdicts.agreements):
-            files.append(out / "locations.png")
-            plots.locations(verdicts.agreements, files[-1])
-        files.append(out / "thresholds.csv")
-        table.write(verdicts.series, files[-1])
-        _remember(out, files)
-    return files
+            plots.locations(verdicts.agreements, made / "locations.png")
+        table.write(verdicts.series, made / "thresholds.csv")
+        names = _names(made, ("thresholds.png", "difficulty.png", "locations.png", "thresholds.csv"))
+    return [out / name for name in names]
+
+
+def _names(made: Path, order: Sequence[str]) -> list[str]:
+    """Those results that are there."""
+    return [name for name in order if (made / name).exists()]
 
 
 def write_calibration(rows: Sequence[summary.Row], out: Path) -> list[Path]:
@@ -75,13 +50,13 @@ def write_calibration(rows: Sequence[summary.Row], out: Path) -> list[Path]:
     Raises:
       InputError: the folder cannot be written.
     """
-    files = [out / f"{_CALIBRATION}.json", out / f"{_CALIBRATION}-tables.md", out / f"{_CALIBRATION}.png"]
-    with written_to(out):
+    names = [f"{_CALIBRATION}.json", f"{_CALIBRATION}-tables.md", f"{_CALIBRATION}.png"]
+    with results(out, "calibrate") as made:
         lines = ",\n".join(json.dumps(row) for row in rows)
-        files[0].write_text(f"[\n{lines}\n]\n", encoding="utf-8")
-        files[1].write_text(summary.markdown(rows), encoding="utf-8")
-        plots.calibration(rows, files[2])
-    return files
+        (made / names[0]).write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+        (made / names[1]).write_text(summary.markdown(rows), encoding="utf-8")
+        plots.calibration(rows, made / names[2])
+    return [out / name for name in names]
 
 
 def write_comparison(comparison: Comparison | TableComparison, out: Path) -> list[Path]:
@@ -93,21 +68,17 @@ def write_comparison(comparison: Comparison | TableComparison, out: Path) -> lis
     Raises:
       RunError: the folder cannot be written.
     """
-    files = [out / name for name in ("profile.png", "compare.csv", "compare.json")]
-    with written_to(out):
-        _drop_earlier(out)
+    with results(out, "compare") as made:
         if isinstance(comparison, Comparison):
-            files.insert(0, out / "compare.png")
-            plots.learning_curves(comparison.groups, comparison.metric, files[0])
+            plots.learning_curves(comparison.groups, comparison.metric, made / "compare.png")
         agents = comparison.groups if isinstance(comparison, Comparison) else comparison.cells
-        plots.profiles(agents, comparison.metric, out / "profile.png")
+        plots.profiles(agents, comparison.metric, made / "profile.png")
         if any(match.contrast for match in comparison.matches):
-            files.append(out / "matched.png")
-            plots.matched(comparison.matches, files[-1])
-        _write_table(comparison, out / "compare.csv")
-        (out / "compare.json").write_text(json.dumps(comparison.rows, indent=1) + "\n", encoding="utf-8")
-        _remember(out, files)
-    return files
+            plots.matched(comparison.matches, made / "matched.png")
+        _write_table(comparison, made / "compare.csv")
+        (made / "compare.json").write_text(json.dumps(comparison.rows, indent=1) + "\n", encoding="utf-8")
+        names = _names(made, ("compare.png", "profile.png", "compare.csv", "compare.json", "matched.png"))
+    return [out / name for name in names]
 
 
 def _write_table(comparison: Comparison | TableComparison, file: Path) -> None:

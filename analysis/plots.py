@@ -17,9 +17,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
-from .aggregate import mean_interval, performance_profile
+from . import meaning
+from .aggregate import iqm_interval, mean_interval, performance_profile
 from .compare.matched import AXES, axis_label
 from .meaning import lower_is_better
+from .significance import LEAST_SEEDS
 
 if TYPE_CHECKING:
     from rl_depth.measured import Findings
@@ -43,6 +45,7 @@ _LABELS = {
     "success_any": "success (reached at least once)",
     "success_final": "success at the end",
     "time_at_goal": "time at goal (steps)",
+    "steps_to_success": "steps to the first success",
     "dist_final": "final distance to goal (m)",
     "dist_min": "least distance to goal (m)",
     "infonce": "InfoNCE (nats)",
@@ -52,7 +55,9 @@ _LABELS = {
 
 def metric_label(metric: str) -> str:
     """Axis label of a metric, with its unit where it is known."""
-    return _LABELS.get(metric, metric.replace("_", " "))
+    name = meaning.bare(metric)
+    who = meaning.actor(metric)
+    return _LABELS.get(name, name.replace("_", " ")) + (f", {who}" if who else "")
 
 
 def style(axes: Axes) -> None:
@@ -168,7 +173,10 @@ def matched(matches: Sequence[Match], file: Path) -> None:
 
 
 def thresholds(series: Sequence[Series], findings: Sequence[Finding], file: Path) -> None:
-    """One panel per environment (row) and metric (column): seeds, medians, and jumps with their intervals."""
+    """One panel per environment (row) and metric (column): seeds, interquartile means, and jumps with their intervals.
+
+    From five seeds on, interquartile means have 95% bootstrap intervals.
+    """
     environments = sorted({one.env for one in series})
     metrics = list(dict.fromkeys(one.metric for one in series))
     size = (1.0 + 3.4 * len(metrics), 0.8 + 2.6 * len(environments))
@@ -182,8 +190,13 @@ def thresholds(series: Sequence[Series], findings: Sequence[Finding], file: Path
         colour, dashes = lines[one.block]
         for depth, values in zip(one.depths, one.values, strict=True):
             panel.plot(np.full(len(values), depth), values, "o", color=colour, alpha=0.3, ms=3, mew=0)
-        middle = [np.median(values) for values in one.values]
-        panel.plot(one.depths, middle, dashes, color=colour, label=f"{one.block}: {finding.verdict.verdict}")
+        found = [iqm_interval(values) for values in one.values]
+        middle = [float(at.value) for at in found]
+        told = f"{one.block}: {finding.short}{_p(finding)}"
+        panel.plot(one.depths, middle, dashes, color=colour, label=told)
+        if min(map(len, one.values)) >= LEAST_SEEDS:
+            low, high = ([float(getattr(at, end)) for at in found] for end in ("low", "high"))
+            panel.vlines(one.depths, low, high, color=colour, lw=1.2)
         for jump in finding.verdict.jumps:
             panel.axvspan(jump.low, jump.high, color=colour, alpha=0.12, lw=0)
             panel.axvline(jump.depth, color=colour, lw=1, ls="--")
@@ -199,6 +212,13 @@ def thresholds(series: Sequence[Series], findings: Sequence[Finding], file: Path
         if panel.has_data():
             panel.legend(fontsize=7, frameon=False)
     save(figure, file)
+
+
+def _p(finding: Finding) -> str:
+    """The p-value behind a verdict: of smooth curves for a jump, of jumps for a gradual rise, of no trend."""
+    verdict = finding.verdict
+    p = {"jump": verdict.p_jump, "gradual": verdict.p_smooth, "flat": verdict.p_trend}.get(verdict.verdict)
+    return "" if p is None else f" (p = {p:.2g})"
 
 
 def _lines(blocks: Iterable[str]) -> dict[str, tuple[str, str]]:
@@ -318,9 +338,13 @@ def calibration(rows: Sequence[Row], file: Path) -> None:
     left.set_xlabel("called a jump (%)")
     left.legend(fontsize=8, frameon=False, loc="center right")
     power = [row for row in rows if row["part"] == "power"]
-    for name in dict.fromkeys(row["truth"] for row in power):
-        own = [row for row in power if row["truth"] == name]
-        right.plot([row["seeds"] for row in own], [100 * row["found"] for row in own], "o-", ms=4, label=name)
+    most = max((row["depths"] for row in power), default=0)
+    for name, depths in dict.fromkeys((row["truth"], row["depths"]) for row in power):
+        own = [row for row in power if (row["truth"], row["depths"]) == (name, depths)]
+        shares, dashes = [100 * row["found"] for row in own], "-" if depths == most else "--"
+        colour = f"C{list(dict.fromkeys(row['truth'] for row in power)).index(name)}"
+        label = f"{name}, {depths} depths"
+        right.plot([row["seeds"] for row in own], shares, f"o{dashes}", ms=4, color=colour, label=label)
     right.axhline(80, color="black", lw=0.8, ls="--")
     right.set(xlabel="seeds", ylabel="jump found within one depth (%)", ylim=(0, 102))
     if power:
@@ -351,8 +375,8 @@ def latents(found: Sequence[Findings], file: Path) -> None:
     figure, panels = plt.subplots(1, len(_LATENTS), figsize=size, squeeze=False, layout="constrained")
     for panel, (name, label) in zip(panels[0], _LATENTS.items(), strict=True):
         for i, one in enumerate(found):
-            values = one.latents[name]
-            _band(panel, one.config.block_layers * np.arange(1, values.shape[1] + 1), values, one.label, i)
+            values, layers = one.latents[name], one.config.trunk("actor").turn_layers
+            _band(panel, layers * np.arange(1, values.shape[1] + 1), values, one.label, i)
         panel.set_xlabel("depth (dense layers)")
         panel.set_ylabel(label)
         if name != "angle":

@@ -23,9 +23,9 @@ HEAD = """\
 Generated from the registry by `python docs/generate_environments.py`; do not edit.
 
 Observations are `concat(state, goal)`. A goal is reached while the achieved goal, read from the state at the goal
-indices, is nearer than the radius. The first backend is the default. All have the splits `train` and `eval`;
-further ones are named. Maze layouts are text in `envs/mazes.py`. To add an environment of your own, see
-[own_environment.md](own_environment.md).
+indices, is nearer than the radius. The first backend is the default, on a CPU the one marked so. All have the splits
+`train` and `eval`; further ones are named. Maze layouts are text in `envs/mazes.py`. To add an environment of your
+own, see [own_environment.md](own_environment.md).
 """
 
 
@@ -40,7 +40,7 @@ def describe(name: str, env: GoalEnv) -> str:
         f"{env.goal_radius:g}",
         str(env.action_size),
         str(env.episode_length),
-        ", ".join(env.backends),
+        ", ".join(f"{one} (default on a CPU)" if one == env.backend_on_cpu else one for one in env.backends),
         ", ".join(extra),
         f"![{name}](images/environments/{name}.png)",
     ]

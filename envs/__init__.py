@@ -12,6 +12,8 @@ import difflib
 import importlib
 import inspect
 import io
+import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -60,6 +62,8 @@ _REGISTRY: dict[str, tuple[str, dict[str, Any]]] = {
     "arm_binpick_hard": (".arm:ArmBinpick", {"kind": "hard"}),
 }
 
+_SCALARS: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
+
 _CLASS_CONTRACT = ("splits", "backends", "view", "reset", "step", "scene", "qpos", "goal_position")
 _CONTRACT = (
     "split",
@@ -83,11 +87,24 @@ def check_name(name: str) -> str:
     Raises:
       ValueError: naming the nearest registered names. Nothing is imported to find out.
     """
-    if name in _REGISTRY or (":" in name and all(name.split(":", 1))):
+    if name in _REGISTRY:
         return name
-    near = difflib.get_close_matches(name, _REGISTRY, n=3, cutoff=0.4)
-    hint = f"nearest: {', '.join(near)}" if near else f"known: {', '.join(_REGISTRY)}"
-    raise ValueError(f"unknown environment {name!r}; {hint}")
+    if ":" in name:
+        return _check_path(name)
+    near = difflib.get_close_matches(name.strip().lower().replace("-", "_"), _REGISTRY, n=3, cutoff=0.4)
+    hint = f"nearest: {', '.join(near)}" if near else "`rl-depth envs` lists them"
+    raise ValueError(f"unknown environment {name[:100]!r}; {hint}")
+
+
+def _check_path(name: str) -> str:
+    """Return ``name`` if it is of the form ``package.module:Class``."""
+    module, _, cls = name.partition(":")
+    if "/" in module or module.endswith(".py"):
+        dotted = module.removesuffix(".py").strip("./").replace("/", ".")
+        raise ValueError(f"{name!r} is a path; name the module, as import does: {dotted}:{cls or 'Class'}")
+    if not all(part.isidentifier() for part in (*module.split("."), cls)):
+        raise ValueError(f"{name[:100]!r} is not of the form package.module:Class")
+    return name
 
 
 def import_brax() -> None:
@@ -115,19 +132,44 @@ def make(name: str, *, split: str | None = None, backend: str | None = None, **o
         cls = getattr(importlib.import_module(module, __package__), cls_name)
     except Exception as error:  # whatever a module of the user's raises
         kind = "" if isinstance(error, (ImportError, AttributeError)) else f"{type(error).__name__}: "
-        raise ValueError(f"environment {name!r} cannot be imported: {kind}{error}") from error
+        raise ValueError(f"environment {name!r} cannot be imported: {kind}{error}{_where(module, error)}") from error
     _check_contract(name, cls, _CLASS_CONTRACT)
     known = list(inspect.signature(cls).parameters)
     if not {"split", "backend"} <= set(known):
         raise ValueError(f"environment {name!r}: its constructor must take split and backend")
-    for option in options:
-        if option not in known:
-            raise ValueError(f"unknown option {option!r} of environment {name!r}; known: {', '.join(known)}")
+    own = [option for option in known if option not in ("split", "backend")]
+    for option, value in options.items():
+        if option in ("split", "backend"):
+            raise ValueError(f"option {option!r} of environment {name!r}: is given apart from the others")
+        if option not in own:
+            raise ValueError(f"unknown option {option!r} of environment {name!r}; known: {', '.join(own) or 'none'}")
+        _check_option(name, cls, option, value)
     env = cls(split=split or cls.splits[0], backend=backend, **{**defaults, **options})
     _check_contract(name, env, _CONTRACT)
     if name not in _REGISTRY:
         _check_states(name, env)
     return env
+
+
+def _check_option(name: str, cls: type, option: str, value: Any) -> None:
+    """Hold an option against its annotation, if that is one of the types that TOML has."""
+    annotation = inspect.signature(cls).parameters[option].annotation
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    wanted = _SCALARS.get(text.removesuffix(" | None"))
+    if wanted is None:
+        return
+    fits = type(value) is wanted or (wanted is float and type(value) is int)
+    if not fits or (isinstance(value, float) and not math.isfinite(value)):
+        words = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text in quotes"}
+        raise ValueError(f"option {option!r} of environment {name!r}: {value!r} must be {words[wanted]}")
+
+
+def _where(module: str, error: Exception) -> str:
+    """What to do if a module is not found that lies in the folder that the command was started in."""
+    top = module.partition(".")[0]
+    here = Path(top).is_dir() or Path(f"{top}.py").is_file()
+    lacking = isinstance(error, ModuleNotFoundError) and error.name == top
+    return "; it lies in this folder: put PYTHONPATH=. before the command" if lacking and here else ""
 
 
 def _check_contract(name: str, thing: Any, attributes: tuple[str, ...]) -> None:

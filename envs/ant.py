@@ -73,13 +73,7 @@ class AntEnv(PipelineGoalEnv):
             "speed": jnp.linalg.norm(after.x.pos[0, :2] - before.x.pos[0, :2]) / self.dt,
             **self.behaviour(state, after),
         }
-        return state.replace(
-            pipeline_state=after,
-            obs=obs,
-            reward=success,
-            done=((height < low) | (height > high)).astype(jnp.float32),
-            metrics={**state.metrics, **metrics},
-        )
+        return self.following(state, after, obs, metrics, fell=(height < low) | (height > high))
 
     def goal_position(self, state: State) -> jax.Array:
         """The goal, at the height of an object to reach with the torso."""

@@ -61,9 +61,7 @@ class _Arm(PipelineGoalEnv):
         pipeline_state = self.pipeline_step(state.pipeline_state, self._command(action))
         obs = self._observe(pipeline_state, state.obs[self.state_size :])
         metrics = self._measure(obs, pipeline_state)
-        return state.replace(
-            pipeline_state=pipeline_state, obs=obs, reward=metrics["success"], metrics={**state.metrics, **metrics}
-        )
+        return self.following(state, pipeline_state, obs, metrics)
 
     def goal_position(self, state: State) -> jax.Array:
         """The goal."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from functools import partial
 from typing import ClassVar
 
 import jax
@@ -19,7 +20,7 @@ class GoalEnv(Env, abc.ABC):
     """A Brax environment whose observation is ``concat(state, goal)``.
 
     ``reset`` draws a fresh start and goal from its key; nothing is cached between episodes. ``step`` sets
-    ``done`` only when the episode truly terminates (the robot fell): cutting episodes at
+    ``done`` only when the episode truly terminates (the robot fell, or the physics diverged): cutting episodes at
     ``episode_length`` is the caller's work. Reward is ``metrics["success"]``.
 
     Attributes:
@@ -115,6 +116,32 @@ class PipelineGoalEnv(PipelineEnv, GoalEnv):
         if self._engine is not None:
             return physics.diverged
         return ~(jnp.isfinite(physics.q).all() & jnp.isfinite(physics.qd).all())
+
+    def following(
+        self,
+        state: State,
+        pipeline_state: base.State,
+        obs: jax.Array,
+        metrics: dict[str, jax.Array],
+        fell: jax.Array | bool = False,
+    ) -> State:
+        """The state after a step. Physics that diverged ends the episode, and with the C engine nothing else of it
+        is seen: observation and metrics stay those of before.
+
+        Args:
+          state: before the step.
+          pipeline_state: the physics after it.
+          obs: what is observed then, ``[observation_size]``.
+          metrics: what is measured then; those not named stay.
+          fell: whether the task has ended the episode.
+        """
+        metrics = {**state.metrics, **metrics}
+        state = state.replace(pipeline_state=pipeline_state)
+        diverged = self.diverged(state)
+        if self._engine is not None:
+            obs, metrics = jax.tree.map(partial(jnp.where, diverged), (state.obs, state.metrics), (obs, metrics))
+        done = (fell | diverged).astype(jnp.float32)
+        return state.replace(obs=obs, reward=metrics["success"], done=done, metrics=metrics)
 
     @property
     def physics_failures(self) -> int:

@@ -4,18 +4,25 @@ One callback steps all copies of an environment at once, whatever maps them, on 
 engine holds nothing between calls: positions, velocities, activations and the warm start of its solver lie in the
 state that is carried, so that a run resumes bit for bit.
 
-As in MJX, positions and velocities of bodies and the actuators' forces after a step are those at the beginning of its
-last substep, which the engine has computed anyway.
+As in MJX, positions and velocities of bodies, the actuators' forces and what sensors read after a step are those at
+the beginning of its last substep, which the engine has computed anyway.
+
+The engine tells neither its solver's warm start nor a delay's history. The first is taken to be the last substep's
+change of velocity, from which the solver arrives where it does from its own; models with the second are refused.
+
+Calls of several devices run at the same time, each with threads and data of its own, and none waits for another.
 
 Axes: ``N`` copies, ``F`` substeps, ``B`` bodies but the world.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import threading
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -47,17 +54,30 @@ class EngineState(base.State):
     """
 
     qfrc_actuator: jax.Array = struct.field(default=None)  # [nv]: actuator forces in joint space, N or N m
+    sensordata: jax.Array = struct.field(default=None)  # [nsensordata]: the model's own sensors
     activation: jax.Array = struct.field(default=None)  # [na]
     warm_start: jax.Array = struct.field(default=None)  # [nv]: what the solver starts from, m/s^2 or rad/s^2
     diverged: jax.Array = struct.field(default=None)  # bool: the engine gave this copy up; it stands where it was
 
 
+_CLOCK = 1.0
+"""Time (s) at which every call begins. The engine sets a copy that it gives up back to time 0, which tells it apart."""
+
+_LOG = logging.getLogger(__name__)
 _threads: int | None = None
 
 
 def set_threads(count: int | None) -> None:
-    """Threads that step the copies of one call; None for one per core that this process may use."""
-    global _threads  # noqa: PLW0603 - one pool for the process
+    """Threads that step the copies of one call, from the next call on; None for one per core of this process.
+
+    Where several devices step at the same time, each has that many. With one, a call steps on its own thread.
+
+    Raises:
+      ValueError: less than 1.
+    """
+    global _threads  # noqa: PLW0603 - one number for the process
+    if count is not None and count < 1:
+        raise ValueError(f"{count} threads for the physics: must be at least 1")
     _threads = count
 
 
@@ -69,137 +89,200 @@ def threads() -> int:
 
 
 @dataclass
-class _Worker:
-    """What one call at a time works with: a pool of threads and data for each of them."""
+class _Buffers:
+    """Arrays that the engine reads and fills in a call of one size; fresh ones would cost a page fault each 4 KiB."""
 
-    pool: rollout.Rollout
-    data: list[mujoco.MjData]
-    pid: int
+    begun: np.ndarray  # [N, state] at the beginning
+    warm: np.ndarray  # [N, nv]
+    control: np.ndarray  # [N, F, nu]
+    ended: np.ndarray  # [N, F, state] after each substep
+    sensed: np.ndarray  # [N, F, nsensordata] at the beginning of each substep
+
+    @classmethod
+    def of(cls, m: mujoco.MjModel, count: int, frames: int) -> _Buffers:
+        """Buffers for ``count`` copies."""
+        size = mujoco.mj_stateSize(m, _STATE.value)
+        return cls(
+            begun=np.zeros((count, size)),
+            warm=np.empty((count, m.nv)),
+            control=np.empty((count, frames, m.nu)),
+            ended=np.empty((count, frames, size)),
+            sensed=np.empty((count, frames, m.nsensordata)),
+        )
+
+
+class _Worker:
+    """What one call at a time works with: a pool of threads, data for each of them, and buffers by size."""
+
+    def __init__(self, model: mujoco.MjModel, threads: int):
+        self.threads = threads
+        self._model = model
+        self._pool = rollout.Rollout(nthread=threads if threads > 1 else 0)
+        self._data = [mujoco.MjData(model) for _ in range(threads)]
+        self._buffers: dict[tuple[int, int], _Buffers] = {}
+
+    def buffers(self, count: int, frames: int) -> _Buffers:
+        """Buffers for ``count`` copies and ``frames`` substeps, of earlier contents."""
+        key = count, frames
+        if key not in self._buffers:
+            self._buffers[key] = _Buffers.of(self._model, count, frames)
+        return self._buffers[key]
+
+    def run(self, buffers: _Buffers) -> None:
+        """Fill ``ended`` and ``sensed``, other Python threads running meanwhile."""
+        count, frames, _ = buffers.control.shape
+        self._pool.rollout(
+            [self._model] * count,
+            self._data,
+            buffers.begun,
+            buffers.control,
+            nstep=frames,
+            initial_warmstart=buffers.warm,
+            state=buffers.ended,
+            sensordata=buffers.sensed,
+            skip_checks=True,
+            control_spec=mujoco.mjtState.mjSTATE_CTRL.value,
+        )
 
 
 class Engine:
     """Steps copies of one model.
 
     Attributes:
+      spec: the model as it was given.
       model: the model with sensors of all bodies, which the copies share.
       frames: substeps of one step, with the same control.
     """
 
     def __init__(self, spec: mujoco.MjSpec, frames: int):
-        self.frames = frames
+        """Compile ``spec``, to which sensors of all bodies are added.
+
+        Raises:
+          ValueError: the model has state that is not carried: plugins, or sensors and actuators with a delay.
+        """
+        self.spec, self.frames = spec, frames
         self.model, self._sensors, self._dofs = _with_sensors(spec)
-        self._free: list[_Worker] = []
-        self._lock = threading.Lock()  # of the list alone, never held while stepping
+        m = self.model
+        if mujoco.mj_stateSize(m, _STATE.value) != 1 + m.nq + m.nv + m.na:
+            raise ValueError("the C engine runs no models with plugins, or with sensors or actuators that have a delay")
         self.failures = 0
+        self._free: list[_Worker] = []
+        self._lock = threading.Lock()  # of the two above alone, never held while stepping
+        if mujoco.get_mju_user_warning() is None:  # it would write them to stderr and a file in the working folder
+            mujoco.set_mju_user_warning(_LOG.info)
 
     def init(self, q: jax.Array, qd: jax.Array) -> EngineState:
         """The state at positions ``[nq]`` and velocities ``[nv]``, without control."""
         m = self.model
         zeros = partial(jnp.zeros, dtype=q.dtype)
-        _, sensors = self._call(q, qd, zeros(m.na), zeros(m.nv), zeros(m.nu), frames=1)
-        return self._state(q, qd, zeros(m.na), zeros(m.nv), sensors, jnp.zeros((), bool))
+        stepped, sensors = self._call(q, qd, zeros(m.na), zeros(m.nv), zeros(m.nu), frames=1)
+        # Of that substep only what was sensed at its beginning, and whether it failed, is of use.
+        return self._state((q, qd, zeros(m.na), zeros(m.nv), stepped[-1:]), sensors)
 
     def step(self, state: EngineState, control: jax.Array) -> EngineState:
         """``frames`` substeps with one control ``[nu]``."""
-        m = self.model
-        last, sensors = self._call(
-            state.q, state.qd, state.activation, state.warm_start, control.astype(state.q.dtype), frames=self.frames
-        )
-        q, qd, activation, warm_start, failed = jnp.split(last, np.cumsum([m.nq, m.nv, m.na, m.nv]))
-        return self._state(q, qd, activation, warm_start, sensors, failed[0] > 0)
+        m, control = self.model, control.astype(state.q.dtype)
+        given = (state.q, state.qd, state.activation, state.warm_start, control)
+        stepped, sensors = self._call(*given, frames=self.frames)
+        return self._state(_parts(stepped, [m.nq, m.nv, m.na, m.nv, 1]), sensors)
 
     def _call(self, *arrays: jax.Array, frames: int) -> tuple[jax.Array, jax.Array]:
         m = self.model
-        sizes = (m.nq + m.nv + m.na + m.nv + 1, self._sensors[1] - self._sensors[0])
+        sizes = (m.nq + m.nv + m.na + m.nv + 1, m.nsensordata)
         shapes = [jax.ShapeDtypeStruct((size,), jnp.float32) for size in sizes]
         return jax.pure_callback(partial(self._step_all, frames), shapes, *arrays, vmap_method="broadcast_all")
 
-    def _state(self, q: Any, qd: Any, activation: Any, warm_start: Any, sensors: jax.Array, failed: Any) -> EngineState:
+    def _state(self, stepped: Sequence[jax.Array], sensors: jax.Array) -> EngineState:
+        q, qd, activation, warm_start, failed = stepped
         bodies = self.model.nbody - 1
-        sizes = [bodies * size for _, size in _FRAME]
-        pos, rot, vel, ang, force = jnp.split(sensors, np.cumsum(sizes))
+        sizes = [self._sensors, *(bodies * size for _, size in _FRAME), len(self._dofs)]
+        own, pos, rot, vel, ang, force = _parts(sensors, sizes)
         return EngineState(
             q=q,
             qd=qd,
             x=base.Transform(pos=pos.reshape(bodies, 3), rot=rot.reshape(bodies, 4)),
             xd=base.Motion(vel=vel.reshape(bodies, 3), ang=ang.reshape(bodies, 3)),
             contact=None,
-            qfrc_actuator=jnp.zeros(self.model.nv).at[self._dofs].set(force),
+            qfrc_actuator=jnp.zeros_like(qd).at[self._dofs].set(force),
+            sensordata=own,
             activation=activation,
             warm_start=warm_start,
-            diverged=failed,
+            diverged=failed[0] > 0,
         )
 
     def _step_all(
         self, frames: int, q: Any, qd: Any, activation: Any, warm_start: Any, control: Any
     ) -> tuple[np.ndarray, np.ndarray]:
         """The host's side: all copies at once. Calls nothing of JAX, which waits for it."""
-        m = self.model
-        batch = q.shape[:-1]
-        count = math.prod(batch)
-        q, qd, activation, warm, control = (
-            np.asarray(a, np.float64).reshape(count, a.shape[-1]) for a in (q, qd, activation, warm_start, control)
-        )
-        begun = np.zeros((count, mujoco.mj_stateSize(m, _STATE.value)))
-        places = np.cumsum([1, m.nq, m.nv, m.na])
-        for array, start, end in zip((q, qd, activation), places[:-1], places[1:], strict=True):
-            begun[:, start:end] = array
-        ended = np.empty((count, frames, begun.shape[1]))
-        sensed = np.empty((count, frames, m.nsensordata))
-        controls = np.ascontiguousarray(np.broadcast_to(control[:, None], (count, frames, m.nu)))
+        batch, count = q.shape[:-1], math.prod(q.shape[:-1])
+        given = [np.asarray(a).reshape(count, a.shape[-1]) for a in (q, qd, activation, warm_start, control)]
         worker = self._take()
         try:
-            worker.pool.rollout(
-                [m] * count,
-                worker.data,
-                np.ascontiguousarray(begun),
-                controls,
-                nstep=frames,
-                initial_warmstart=np.ascontiguousarray(warm),
-                state=ended,
-                sensordata=sensed,
-                skip_checks=True,
-                control_spec=mujoco.mjtState.mjSTATE_CTRL.value,
-            )
+            buffers = worker.buffers(count, frames)
+            buffers.begun[:, 0] = _CLOCK
+            np.concatenate(given[:3], axis=1, out=buffers.begun[:, 1:])
+            buffers.warm[:] = given[3]
+            buffers.control[:] = given[4][:, None]
+            worker.run(buffers)
+            state, sensors = self._found(buffers)
         finally:
             self._give_back(worker)
-        last = ended[:, -1]
-        before = ended[:, -2] if frames > 1 else begun
-        velocities = slice(places[1], places[2])
-        acceleration = (last[:, velocities] - before[:, velocities]) / m.opt.timestep
-        # A copy that the engine gave up is set back to its model's first state, and its clock with it.
-        good = np.isfinite(last).all(1) & np.isfinite(sensed[:, -1]).all(1)
-        good &= np.abs(last[:, 0] - frames * m.opt.timestep) < m.opt.timestep / 2
-        found = np.concatenate([last[:, 1 : places[3]], acceleration], axis=1)
-        stays = np.concatenate([q, np.zeros_like(qd), activation, np.zeros_like(qd)], axis=1)
-        found = np.where(good[:, None], found, stays)
-        self.failures += int(count - good.sum())
-        sensors = np.where(good[:, None], sensed[:, -1, slice(*self._sensors)], sensed[:, 0, slice(*self._sensors)])
-        state = np.concatenate([found, ~good[:, None]], axis=1).astype(np.float32)
-        sensors = np.nan_to_num(sensors.astype(np.float32), posinf=0.0, neginf=0.0)
         return state.reshape(*batch, -1), sensors.reshape(*batch, -1)
+
+    def _found(self, buffers: _Buffers) -> tuple[np.ndarray, np.ndarray]:
+        """State ``[N, nq + nv + na + nv + 1]`` and sensors' data ``[N, nsensordata]`` after a call.
+
+        A copy that the engine gave up stands still where it was, and the last entry of its state is 1.
+        """
+        m, frames = self.model, buffers.ended.shape[1]
+        size, velocities = m.nq + m.nv + m.na, slice(1 + m.nq, 1 + m.nq + m.nv)
+        last = buffers.ended[:, -1]
+        before = buffers.ended[:, -2] if frames > 1 else buffers.begun
+        state = np.zeros((len(last), size + m.nv + 1), np.float32)
+        state[:, :size] = last[:, 1:]
+        state[:, size:-1] = (last[:, velocities] - before[:, velocities]) / m.opt.timestep
+        sensors = buffers.sensed[:, -1].astype(np.float32)
+        failed = last[:, 0] < _CLOCK
+        failed |= ~np.isfinite(state).all(1) | ~np.isfinite(sensors).all(1) | ~np.isfinite(buffers.control[:, 0]).all(1)
+        if failed.any():
+            stays = buffers.begun[failed, 1:]
+            stays[:, m.nq : m.nq + m.nv] = 0
+            state[failed] = 0
+            state[failed, :size] = np.nan_to_num(stays)
+            state[failed, -1] = 1
+            sensors[failed] = np.nan_to_num(buffers.sensed[failed, 0])
+            with self._lock:
+                self.failures += int(failed.sum())
+        return state, sensors
 
     def _take(self) -> _Worker:
         """A worker that no other call uses: calls of several devices run at the same time."""
+        count = threads()
         with self._lock:
             while self._free:
                 worker = self._free.pop()
-                if worker.pid == os.getpid():  # threads do not survive a fork
+                if worker.threads == count:
                     return worker
-        count = threads()
-        pool = rollout.Rollout(nthread=count if count > 1 else 0)
-        return _Worker(pool, [mujoco.MjData(self.model) for _ in range(max(count, 1))], os.getpid())
+        return _Worker(self.model, count)
 
     def _give_back(self, worker: _Worker) -> None:
         with self._lock:
             self._free.append(worker)
 
 
-def _with_sensors(spec: mujoco.MjSpec) -> tuple[mujoco.MjModel, tuple[int, int], np.ndarray]:
+def _parts(array: jax.Array, sizes: Sequence[int]) -> list[jax.Array]:
+    """``array [sum(sizes)]`` in parts. Empty ones are made anew: XLA (0.10) crashes on slices of no entries."""
+    ends = np.cumsum(sizes)
+    return [
+        array[end - size : end] if size else jnp.zeros(0, array.dtype) for size, end in zip(sizes, ends, strict=True)
+    ]
+
+
+def _with_sensors(spec: mujoco.MjSpec) -> tuple[mujoco.MjModel, int, np.ndarray]:
     """The model with sensors of all bodies' frames and of the actuators' forces on joints of one axis.
 
     Returns:
-      The model, where in its sensors' data these begin and end, and the degrees of freedom of those joints.
+      The model, the size of its own sensors' data, which come first, and the degrees of freedom of those joints.
     """
     spec = spec.copy()
     for kind, things in (("body", spec.bodies), ("joint", spec.joints)):
@@ -219,4 +302,4 @@ def _with_sensors(spec: mujoco.MjSpec) -> tuple[mujoco.MjModel, tuple[int, int],
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="compiler attribute 'settotalmass'")
         model = spec.compile()
-    return model, (plain.nsensordata, model.nsensordata), np.array([joint.dofadr[0] for joint in joints], int)
+    return model, plain.nsensordata, np.array([joint.dofadr[0] for joint in joints], int)

@@ -80,9 +80,7 @@ class HalfCheetah(PipelineGoalEnv):
         pipeline_state = self.pipeline_step(state.pipeline_state, action)
         obs = self._observe(pipeline_state)
         metrics = self._measure(obs)
-        return state.replace(
-            pipeline_state=pipeline_state, obs=obs, reward=metrics["success"], metrics={**state.metrics, **metrics}
-        )
+        return self.following(state, pipeline_state, obs, metrics)
 
     def goal_position(self, state: State) -> jax.Array:
         """The goal, at about the height of the torso."""

@@ -69,13 +69,7 @@ class HumanoidEnv(PipelineGoalEnv):
             "forward_speed": velocity[:2] @ heading / (jnp.linalg.norm(heading) + 1e-6),
             **self.behaviour(state, after),
         }
-        return state.replace(
-            pipeline_state=after,
-            obs=obs,
-            reward=success,
-            done=((height < low) | (height > high)).astype(jnp.float32),
-            metrics={**state.metrics, **metrics},
-        )
+        return self.following(state, after, obs, metrics, fell=(height < low) | (height > high))
 
     def goal_position(self, state: State) -> jax.Array:
         """The goal, at the height of the torso."""

@@ -92,9 +92,7 @@ class Pusher(PipelineGoalEnv):
         obs = self._observe(pipeline_state)
         puck_speed = jnp.linalg.norm(obs[10:13] - state.obs[10:13]) / self.dt
         metrics = self._measure(obs) | {"puck_speed": puck_speed}
-        return state.replace(
-            pipeline_state=pipeline_state, obs=obs, reward=metrics["success"], metrics={**state.metrics, **metrics}
-        )
+        return self.following(state, pipeline_state, obs, metrics)
 
     def goal_position(self, state: State) -> jax.Array:
         """The goal."""

@@ -75,9 +75,7 @@ class Reacher(PipelineGoalEnv):
         dist = self._distance(obs)
         success = (dist < self.goal_radius).astype(jnp.float32)
         metrics = {"success": success, "dist": dist, "tip_speed": jnp.linalg.norm(obs[7:10])}
-        return state.replace(
-            pipeline_state=pipeline_state, obs=obs, reward=success, metrics={**state.metrics, **metrics}
-        )
+        return self.following(state, pipeline_state, obs, metrics)
 
     def goal_position(self, state: State) -> jax.Array:
         """The goal."""

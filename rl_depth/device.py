@@ -44,7 +44,10 @@ def start() -> None:
         if "MUJOCO_GL" not in os.environ:
             raise
         wish = os.environ["MUJOCO_GL"]
-        raise ConfigError(f"MUJOCO_GL={wish}: MuJoCo cannot use it here; unset it, or try egl, osmesa or off") from None
+        others = [one for one in ("egl", "osmesa", "off") if one != wish]
+        raise ConfigError(
+            f"MUJOCO_GL={wish}: MuJoCo cannot use it here; unset it, or try {' or '.join(others)}"
+        ) from None
     keep_programs()
 
 

@@ -5,7 +5,7 @@ Axes: ``S`` seeds, ``D`` test depths or dimensions, ``R`` applications.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ class Findings:
       capability: metric to ``[S, D]``.
       critic: categorical accuracy and InfoNCE on held-out batches, ``[S, D]``.
       latents: step, angle, size and two_starts of the actor's latent, ``[S, R]``.
+      halting: of a critic whose halting head has learned: what `evaluation.heldout.critic_halting` says, ``[S, D]``.
     """
 
     label: str
@@ -43,6 +44,7 @@ class Findings:
     capability: dict[str, np.ndarray]
     critic: dict[str, np.ndarray]
     latents: dict[str, np.ndarray]
+    halting: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

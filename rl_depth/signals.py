@@ -21,7 +21,7 @@ from typing import NoReturn
 INTERRUPTED = 130
 """Exit code of a process that was asked to stop."""
 
-_GRACE = 3.0  # s that a command has to take away what it has half done
+_GRACE = 10.0  # s that a command has to take away what it has half done; see `interrupts`
 _ASKING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _SHOW_CURSOR = "\x1b[?25h"  # a progress bar hides it
 
@@ -97,30 +97,21 @@ def guard() -> Iterator[Stop]:
 
 
 def end_when_interrupted() -> None:
-    """From now on, Ctrl-C ends this process within seconds and with its own code, whatever JAX is doing.
+    """From now on, Ctrl-C that the interpreter gets no turn to answer ends this process all the same, after a while.
 
-    It still raises `KeyboardInterrupt`, so that what is half done can be taken away. Does nothing if `guard` does more.
+    A second one ends it at once. Does nothing where `guard` does more.
     """
     if _listening or _waiting or threading.current_thread() is not threading.main_thread():
         return
     _waiting.append(True)
-    came = threading.Event()
 
     def heard(number: int, times: int) -> None:
         if number == signal.SIGINT:
-            came.set()
-            patience = threading.Timer(_GRACE if times == 1 else 0.0, end, ["rl-depth: error: interrupted"])
+            patience = threading.Timer(_GRACE if times == 1 else 0.0, end, ["rl-depth: interrupted"])
             patience.daemon = True
             patience.start()
 
-    def raised(number: int, frame: FrameType | None) -> None:
-        if frame is None or frame.f_code.co_name != "_xla_gc_callback":  # where it would be lost, with a traceback
-            signal.default_int_handler(number, frame)
-
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, raised)
     _listen(heard)
-    atexit.register(lambda: end() if came.is_set() else None)
 
 
 def end(words: str = "") -> None:

@@ -14,6 +14,7 @@ ROOMS = {
     "config": "envs",
     "signals": "",
     "terminal": "",
+    "interrupts": "",
     "render": "",
     "networks": "config",
     "runs": "config",
@@ -25,28 +26,46 @@ ROOMS = {
     "bench": "agents config device envs networks runs training",
     "sweeps": "agents config device runs signals terminal training",
     "analysis": "config measured runs",
-    "cli": "agents analysis bench config device envs evaluation runs signals sweeps terminal training",
-    "__main__": "cli",
+    "cli": "agents analysis bench config device envs evaluation interrupts runs signals sweeps terminal training",
+    "__main__": "cli interrupts",
 }
 
 # The same within analysis/, whose files at the top are rooms of their own.
 ANALYSIS = {
-    "aggregate": "",
+    "significance": "",
+    "written": "",
+    "aggregate": "significance",
     "meaning": "",
-    "extrapolation": "aggregate",
-    "runs": "",
+    "extrapolation": "aggregate meaning",
+    "runs": "meaning",
     "thresholds": "meaning runs",
     "calibration": "thresholds",
-    "compare": "aggregate meaning runs thresholds",
-    "plots": "aggregate calibration compare meaning runs thresholds",
-    "outputs": "calibration compare plots runs thresholds",
+    "compare": "aggregate meaning runs significance thresholds",
+    "plots": "aggregate calibration compare meaning runs significance thresholds",
+    "outputs": "calibration compare plots runs thresholds written",
     "inspection": "plots",
-    "grid": "aggregate plots runs",
-    "report": "aggregate compare extrapolation meaning plots runs thresholds",
+    "grid": "aggregate plots runs written",
+    "report": "aggregate compare extrapolation meaning plots runs significance thresholds written",
 }
 
 # Within a room: files, from the one that imports none of the others.
-CONFIG = ["errors", "numbers", "specs", "options", "checks", "experiment", "presets", "__init__"]
+CONFIG = [
+    "errors",
+    "numbers",
+    "specs",
+    "supervision",
+    "trunk",
+    "options",
+    "types",
+    "refusals",
+    "segments",
+    "checks",
+    "experiment",
+    "foreign",
+    "parser",
+    "presets",
+    "__init__",
+]
 
 
 def files(room: Path) -> list[Path]:

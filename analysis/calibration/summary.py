@@ -22,12 +22,14 @@ def pooled(rows: Iterable[Row], name: str) -> float:
 
 
 def summary(rows: Sequence[Row]) -> list[Row]:
-    """Per part: false jumps and jumps found, pooled, and the case that does worst."""
+    """Per part: false jumps and jumps found, pooled, and the case that does worst; steps with growth by themselves."""
     found = []
     for part in ("tuning", "held out", "designs"):
         own = [row for row in rows if row["part"] == part]
         smooth = [row for row in own if row["kind"] != "jump"]
         steps = [row for row in own if row["kind"] == "jump" and "edge" not in row["truth"] and _size(row) >= _PROMISED]
+        growing = [row for row in steps if "growth" in row["truth"]]
+        steps = [row for row in steps if row not in growing]
         if not (smooth and steps):
             continue
         worst = max(smooth, key=lambda row: row["jump"])
@@ -41,6 +43,7 @@ def summary(rows: Sequence[Row]) -> list[Row]:
                 "found": pooled(steps, "found"),
                 "least": least["found"],
                 "least_case": _name(least),
+                "growing": pooled(growing, "found"),
             }
         )
     return found
@@ -50,7 +53,8 @@ def sentences(rows: Sequence[Row]) -> list[str]:
     """The pooled rates of each part in words."""
     return [
         f"{row['part']}: {_percent(row['false'])} false jumps; "
-        f"{_percent(row['found'])} of steps of {_PROMISED} and more found"
+        f"{_percent(row['found'])} of steps of {_PROMISED} and more found, "
+        f"{_percent(row['growing'])} of steps with growth after them"
         for row in summary(rows)
     ]
 
@@ -59,7 +63,7 @@ def markdown(rows: Sequence[Row]) -> str:
     """All tables."""
     lines = ["## Summary", ""]
     lines += _table(
-        ["part", "false jumps", "worst case", "steps of 0.4 and more found", "worst case"],
+        ["part", "false jumps", "worst case", "steps of 0.4 and more found", "worst case", "steps with growth found"],
         [
             [
                 row["part"],
@@ -67,6 +71,7 @@ def markdown(rows: Sequence[Row]) -> str:
                 f"{_percent(row['worst'])} ({row['worst_case']})",
                 _percent(row["found"]),
                 f"{_percent(row['least'])} ({row['least_case']})",
+                _percent(row["growing"]),
             ]
             for row in summary(rows)
         ],
@@ -75,12 +80,35 @@ def markdown(rows: Sequence[Row]) -> str:
     for part, title in (("tuning", "Known while tuning"), ("held out", "Held out")):
         own = [row for row in rows if row["part"] == part]
         lines += ["", f"## {title}", "", *_table(head, [_cells(row, [row["noise"]]) for row in own])]
+    lines += ["", "## Called a jump, by shape and number of depths", "", *_by_depths(rows, smooth=True)]
+    lines += ["", "## Jumps found, by shape and number of depths", "", *_by_depths(rows, smooth=False)]
     own = [row for row in rows if row["part"] == "designs"]
     head[1] = "depths"
     lines += ["", "## Other designs (held out)", ""]
-    lines += _table(head, [_cells(row, [f"{row['depths']}, {row['spacing']:g} doublings apart"]) for row in own])
-    lines += ["", "## Power against seeds", "", *_power_table([row for row in rows if row["part"] == "power"])]
+    lines += _table(head, [_cells(row, [_design(row)]) for row in own])
+    power = [row for row in rows if row["part"] == "power"]
+    for depths in sorted({row["depths"] for row in power}):
+        title = f"## Power against seeds, {depths} depths"
+        lines += ["", title, "", *_power_table([row for row in power if row["depths"] == depths])]
     return "\n".join(lines) + "\n"
+
+
+def _design(row: Row) -> str:
+    return f"{row['depths']} depths, {row['spacing']:g} doubling{'s' if row['spacing'] != 1 else ''} apart"
+
+
+def _by_depths(rows: Sequence[Row], *, smooth: bool) -> list[str]:
+    """Truths by designs: false jumps of those that have none, true ones found of those that do; gaussian noise."""
+    own = [row for row in rows if row["part"] != "power" and row["noise"] == "gaussian"]
+    own = [row for row in own if (row["kind"] != "jump") == smooth]
+    designs = sorted({(row["depths"], row["spacing"]) for row in own})
+    cells = {(row["truth"], row["depths"], row["spacing"]): row["jump" if smooth else "found"] for row in own}
+    head = ["truth", *(f"{depths}" + (f" ({spacing:g} apart)" if spacing != 1 else "") for depths, spacing in designs)]
+    body = [
+        [truth, *(_percent(cells[truth, *at]) if (truth, *at) in cells else "" for at in designs)]
+        for truth in dict.fromkeys(row["truth"] for row in own)
+    ]
+    return _table(head, body)
 
 
 def _power_table(rows: Sequence[Row]) -> list[str]:
@@ -114,5 +142,5 @@ def _size(row: Row) -> float:
 
 
 def _name(row: Row) -> str:
-    place = row["noise"] if row["part"] != "designs" else f"{row['depths']} depths, {row['spacing']:g} apart"
+    place = row["noise"] if row["part"] != "designs" else _design(row)
     return f"{row['truth']}; {place}"

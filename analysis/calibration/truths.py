@@ -27,12 +27,14 @@ class Truth:
       draw: ``(u [D], rng)`` to the curve ``[D]`` and the indices of its jumps.
       kind: "flat", "gradual" or "jump".
       held_out: whether the method was fixed before it saw this.
+      least_depths: depths that it takes to hold it.
     """
 
     name: str
     draw: Curve
     kind: str
     held_out: bool = False
+    least_depths: int = 5
 
 
 def _smooth(shape: Callable[[np.ndarray, float], np.ndarray], low: float = 0.1, high: float = 0.9) -> Curve:
@@ -90,6 +92,38 @@ def _two_steps(height: float) -> Curve:
     return draw
 
 
+def _step_and_growth(height: float, share: float, *, halving: bool = False) -> Curve:
+    """A step, two depths from either end, and growth after it: ``share`` of the step in the first doubling.
+
+    The growth goes on straight in log2 depth, to 0.4 at most, or halves with each doubling.
+    """
+
+    def draw(u: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, tuple[int, ...]]:
+        place = int(rng.integers(2, len(u) - 1))
+        beyond = np.maximum(u - u[place], 0.0)
+        rate = share * height if halving else min(share * height, 0.4 / beyond[-1])
+        growth = 2 * rate * (1 - 2.0**-beyond) if halving else rate * beyond
+        return 0.08 + height * (np.arange(len(u)) >= place) + growth, (place,)
+
+    return draw
+
+
+def _bent(shape: Callable[[np.ndarray], np.ndarray], least: float) -> Curve:
+    """Level at 0.1, then growth from a random place to 0.9, ``least`` doublings before the deepest or more."""
+
+    def draw(u: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, tuple[int, ...]]:
+        beyond = np.maximum(u - rng.uniform(0.5, max(u[-1] - least, 0.5)), 0.0)
+        curve = shape(beyond)
+        return 0.1 + 0.8 * curve / curve.max(), ()
+
+    return draw
+
+
+def _rise_and_growth(u: np.ndarray, centre: float) -> np.ndarray:
+    """Half a smooth rise, half growth that is straight in log2 depth."""
+    return 0.5 * logistic(u, centre, 2.5) + 0.5 * u / u[-1]
+
+
 def _hump(rise: float, fall: float) -> Callable[[np.ndarray, float], np.ndarray]:
     """Rise and fall, of given 10-90 widths in doublings, two and a half to four doublings apart."""
 
@@ -114,6 +148,7 @@ TRUTHS = (
     Truth("logistic, 2 doublings", _smooth(lambda u, c: logistic(u, c, 2.0)), "gradual"),
     Truth("logistic, 3 doublings", _smooth(lambda u, c: logistic(u, c, 3.0)), "gradual"),
     Truth("rise and fall", _smooth(_hump(2.5, 4.0)), "gradual"),
+    Truth("hinge", _bent(lambda v: v, 2.0), "gradual"),
     Truth("logistic, 2.5 doublings, small", _smooth(lambda u, c: logistic(u, c, 2.5), 0.3, 0.6), "gradual", True),
     Truth("logistic, 5 doublings", _smooth(lambda u, c: logistic(u, c, 5.0)), "gradual", True),
     Truth("Gompertz, 2 doublings", _smooth(lambda u, c: gompertz(u, c, 2.0)), "gradual", True),
@@ -122,12 +157,18 @@ TRUTHS = (
     Truth("linear in depth", _normalised(lambda u: 2.0**u), "gradual", True),
     Truth("rise and steep fall", _smooth(_hump(3.0, 2.0)), "gradual", True),
     Truth("two smooth rises", _smooth(_shoulders), "gradual", True),
+    Truth("rise to a level, straight", _smooth(lambda u, c: np.minimum(u / max(c, 2.5), 1.0)), "gradual", True),
+    Truth("logistic, 2.5 doublings, and growth", _smooth(_rise_and_growth), "gradual", True),
+    Truth("hinge that steepens", _bent(lambda v: v**1.5, 2.0), "gradual", True),
+    Truth("bend, then 1 - 2^-v", _bent(lambda v: 1 - 2.0**-v, 3.0), "gradual", True),
     Truth("step 0.3", step(0.3), "jump"),
     Truth("step 0.4", step(0.4), "jump"),
     Truth("step 0.6", step(0.6), "jump"),
     Truth("step 0.8", step(0.8), "jump"),
     Truth("step 0.6, then decline", step(0.6, decline=0.08), "jump"),
-    Truth("two steps of 0.4", _two_steps(0.4), "jump"),
+    Truth("step 0.4 and growth", _step_and_growth(0.4, 0.3), "jump"),
+    Truth("two steps of 0.4", _two_steps(0.4), "jump", least_depths=7),
+    Truth("step 0.4 and growth that halves", _step_and_growth(0.4, 0.35, halving=True), "jump", True),
     Truth("step 0.4 at the edge", _edge_step(0.4), "jump", True),
     Truth("step 0.6 at the edge", _edge_step(0.6), "jump", True),
     Truth("step 0.5, then slight rise", step(0.5, decline=-0.02), "jump", True),

@@ -16,7 +16,7 @@ from .. import meaning
 from ..aggregate import Contrast, contrast
 from ..runs.groups import Gathered, Group, collect, gather, group_runs
 from ..runs.series import DEFAULT_METRICS, arrange, tables_among
-from .matched import Match, matched
+from .matched import Match, matched, settled
 from .rows import missing, profile, summary
 from .tabled import TableComparison, compare_tables
 
@@ -38,8 +38,12 @@ class Comparison:
 
     @cached_property
     def matches(self) -> list[Match]:
-        """Looped groups against stacked ones at equal depth, parameters, FLOPs and training time."""
-        return matched(self.groups, self.metric)
+        """Looped groups against stacked ones at equal depth, parameters, FLOPs and training time.
+
+        Which are better is settled beside the comparisons of ``deeper``.
+        """
+        found = matched(self.groups, self.metric)
+        return settled(found, {("deeper", place): better.p for place, (_, better) in self.deeper.items()})
 
     @cached_property
     def deeper(self) -> dict[str, tuple[Group, Contrast]]:

@@ -8,15 +8,15 @@ parameters is a shallow stack.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from rl_depth.config import Config
 
-from .. import meaning
+from .. import meaning, significance
 from ..aggregate import Contrast, contrast
 from ..runs.differences import ARCHITECTURE, LOOP_ONLY, NETWORKS, options
 from ..runs.groups import LAST, Group
@@ -46,6 +46,8 @@ class Match:
       stacked, stacked_depth, stacked_cost: the same of its partner; None if there is none.
       contrast: looped less stacked, and the probability that looped is better; None without a partner.
       text: the finding, or what is missing, in words.
+      p: p-value of no difference, corrected for all comparisons beside this one (``settled``); None if not tested.
+      outcome: "better" or "worse" (looped than stacked), "not told apart", or "too few seeds"; "" without a partner.
     """
 
     env: str
@@ -59,6 +61,8 @@ class Match:
     stacked_cost: float | None
     contrast: Contrast | None
     text: str
+    p: float | None = None
+    outcome: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """As plain types; ``difference`` and ``improvement`` with low and high, or None without a partner."""
@@ -81,14 +85,46 @@ def matched(groups: Sequence[Group], metric: str, *, seed: int = 0) -> list[Matc
       seed: of the bootstrap.
 
     Returns:
-      Matches by looped group in the given order, then by axis; none of environments without stacked groups.
+      Matches by looped group in the given order, then by axis; none of environments without stacked groups. They are
+      settled among themselves.
     """
     usable = [group for group in groups if metric in group.curves]
     found = []
     for loop in (group for group in usable if _blocks(group) == {"looped"}):
         stacks = [g for g in usable if g.config.env == loop.config.env and _blocks(g) == {"stacked"}]
         found += [_match(loop, stacks, metric, axis, seed) for axis in AXES] if stacks else []
+    return settled(found)
+
+
+def settled(matches: Sequence[Match], beside: Mapping[Hashable, float | None] | None = None) -> list[Match]:
+    """Say which matches are better or worse, at one error rate for all of them and what else a page compares.
+
+    The same two groups compared on several axes are one comparison, except at equal time, when both may be read off
+    earlier.
+
+    Args:
+      matches: the matches.
+      beside: p-values of further comparisons on the page.
+    """
+    corrected = significance.adjusted(tested(matches) | dict(beside or {}))
+    found = []
+    for match in matches:
+        if match.contrast is None:
+            found.append(match)
+            continue
+        p = corrected[_pair(match)]
+        better = float(match.contrast.improvement.value) > 0.5
+        found.append(replace(match, p=p, outcome=significance.outcome(p, better)))
     return found
+
+
+def tested(matches: Sequence[Match]) -> dict[Hashable, float | None]:
+    """P-values of the different comparisons among matches, not corrected."""
+    return {_pair(match): match.contrast.p for match in matches if match.contrast is not None}
+
+
+def _pair(match: Match) -> Hashable:
+    return match.env, match.metric, match.looped, match.stacked, match.axis == "train_seconds"
 
 
 def _blocks(group: Group) -> set[str]:
@@ -228,7 +264,7 @@ def in_words(found: Contrast, metric: str) -> str:
     text = f"{metric} {difference.value:+.3g}"
     if np.isfinite(difference.low):
         text += f" [{difference.low:+.3g}, {difference.high:+.3g}]"
-    text += f", better with probability {improvement.value:.2f}"
+    text += f", probability of improvement {improvement.value:.2f}"
     if np.isfinite(improvement.low):
         return text + f" [{improvement.low:.2f}, {improvement.high:.2f}]"
-    return text + " (one seed: no interval)"
+    return text + f" (fewer than {significance.LEAST_SEEDS} seeds: no interval)"

@@ -17,7 +17,7 @@ from ..aggregate import Contrast, contrast
 from ..runs import series
 from ..runs.table import Series
 from ..thresholds.locations import partner
-from .matched import Match, in_words
+from .matched import Match, in_words, settled
 from .rows import missing, profile, summary
 
 
@@ -75,7 +75,14 @@ class TableComparison:
             other = by_place.get((cell.env, partner(cell.name, names) or "", cell.depth))
             if other is not None:
                 found.append(self._match(cell, other))
-        return found
+        return settled(found, {("deeper", place): better.p for place, (_, better) in self.deeper.items()})
+
+    @cached_property
+    def deeper(self) -> dict[tuple[str, str], tuple[Cell, Contrast]]:
+        """By environment and label, the shallowest cell of the same block and the contrast with it."""
+        first = {(cell.env, cell.name): cell for cell in reversed(self.cells)}
+        pairs = [(cell, first[cell.env, cell.name]) for cell in self.cells]
+        return {(a.env, a.label): (b, self._contrast(a, b)) for a, b in pairs if a is not b}
 
     def _match(self, cell: Cell, other: Cell) -> Match:
         gap = self._contrast(cell, other)
@@ -90,15 +97,14 @@ class TableComparison:
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
         """One row per cell, with the keys of ``compare.Comparison.rows``; None for what a table does not hold."""
-        first = {(cell.env, cell.name): cell for cell in reversed(self.cells)}
-        return [self._row(cell, first[cell.env, cell.name]) for cell in self.cells]
+        return [self._row(cell) for cell in self.cells]
 
-    def _row(self, cell: Cell, first: Cell) -> dict[str, Any]:
+    def _row(self, cell: Cell) -> dict[str, Any]:
         unknown = ("width", "diverged", "env_steps", "parameters", "flops_per_update", "train_seconds")
         row: dict[str, Any] = {"env": cell.env, "block": cell.name, "depth": cell.depth, "seeds": len(cell.values)}
         row |= dict.fromkeys(unknown) | summary(self.metric, cell.values)
-        than = {"than": first.label, "than_depth": first.depth}
-        row["deeper"] = than | self._contrast(cell, first).to_json() if cell is not first else None
+        first, better = self.deeper.get((cell.env, cell.label), (None, None))
+        row["deeper"] = {"than": first.label, "than_depth": first.depth} | better.to_json() if first else None
         mine = [match for match in self.matches if (match.env, match.looped) == (cell.env, cell.label)]
         row["matched"] = [match.to_json() for match in mine]
         every = [other.values for other in self.cells if other.env == cell.env]

@@ -1,15 +1,13 @@
-"""A report of runs: one page that needs no network, and the figures and numbers that lie beside it."""
+"""A report of runs or tables: one page that needs no network, and the figures and numbers that lie beside it."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rl_depth.runs import written_to
-
+from ..written import results
 from . import evidence as gathering
 from . import files, inventory, page, words
 
@@ -39,10 +37,11 @@ def write(paths: Sequence[Path], out: Path, metrics: Sequence[str] = (), seed: i
     """Write ``index.html``, ``figures/`` and ``data/`` into a folder; nothing is trained or rendered.
 
     All of it is made before any of it takes its place, the page last; what an earlier report had and this one lacks is
-    removed.
+    removed (``written.results``).
 
     Args:
-      paths: run folders, or folders that hold some; videos and results of ``rl-depth extrapolate`` among them too.
+      paths: run folders, or folders that hold some, videos and results of ``rl-depth extrapolate`` among them too; or
+        tables (``runs.table``).
       out: the folder.
       metrics: metrics to judge, the leading one first; see ``evidence.read``.
       seed: of the bootstrap.
@@ -52,21 +51,9 @@ def write(paths: Sequence[Path], out: Path, metrics: Sequence[str] = (), seed: i
       ConfigError: no run has such a metric.
     """
     found = gathering.read(paths, metrics, seed)
-    with written_to(out), tempfile.TemporaryDirectory(prefix=".report-", dir=out) as folder:
-        made = Path(folder)
+    with results(out, "report") as made:
         names = files.write(found, made)
         (made / _PAGE).write_text(page.render(found, names), encoding="utf-8")
-        _take(made, out, names)
     summary = files.summary(found)
     sentences = tuple(f"{one.env}: {one.text}" for one in words.findings(found))
     return Report(out / _PAGE, tuple(out / name for name in names), summary, sentences)
-
-
-def _take(made: Path, out: Path, names: Sequence[str]) -> None:
-    """Put files in their places, the page last."""
-    for name in files.EVERY:
-        if name not in names:
-            (out / name).unlink(missing_ok=True)
-    for name in (*names, _PAGE):
-        (out / name).parent.mkdir(exist_ok=True)
-        (made / name).replace(out / name)

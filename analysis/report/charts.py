@@ -84,23 +84,23 @@ def _learning_line(group: Group, metric: str, depths: Sequence[int]) -> Chart:
 
 
 def matched(evidence: Evidence) -> list[Chart]:
-    """One chart per environment and kind of cost: looped less stacked by looped depth, with intervals."""
-    charts = []
-    for env in evidence.environments:
-        for axis in AXES:
-            own = [m for m in evidence.matches if (m.env, m.axis) == (env, axis) and m.contrast is not None]
-            if own:
-                charts.append(_matched(evidence, own))
-    return charts
+    """One chart per environment, kind of cost and way of acting: looped less stacked by looped depth."""
+    places: dict[tuple[str, str, str], list[Match]] = {}
+    for match in evidence.matches:
+        if match.contrast is not None:
+            places.setdefault((match.env, match.axis, match.metric), []).append(match)
+    metrics = list(dict.fromkeys(match.metric for match in evidence.matches))
+    order = sorted(places, key=lambda place: (place[0], AXES.index(place[1]), metrics.index(place[2])))
+    return [_matched(evidence, places[place]) for place in order]
 
 
 def _matched(evidence: Evidence, own: Sequence[Match]) -> Chart:
-    """Matches of one environment and axis."""
+    """Matches of one environment, axis and metric."""
     env, metric, axis = own[0].env, own[0].metric, axis_label(own[0].axis)
     variants = {group.label: group.variant for group in evidence.groups if group.config.env == env}
     by_variant: dict[str, list[Match]] = {}
     for match in own:
-        by_variant.setdefault(variants[match.looped], []).append(match)
+        by_variant.setdefault(variants.get(match.looped, _without_depth(match)), []).append(match)
     lines = []
     for variant, pairs in by_variant.items():
         gaps = [match.contrast.difference for match in pairs if match.contrast is not None]
@@ -112,7 +112,13 @@ def _matched(evidence: Evidence, own: Sequence[Match]) -> Chart:
     chart = _chart(
         f"{env}: {y}, at equal {axis}", lines, env=env, metric=metric, x="looped depth (dense layers)", y=y, log=True
     )
-    return chart | {"caption": plain(f"{env}, equal {axis}"), "zero": True}
+    who = meaning.actor(metric)
+    return chart | {"caption": plain(f"{env}, equal {axis}{', ' + who if who else ''}"), "zero": True}
+
+
+def _without_depth(match: Match) -> str:
+    """The looped cell's block, of a table."""
+    return match.looped.removesuffix(f", depth {match.looped_depth}")
 
 
 def extrapolated(evidence: Evidence) -> list[Chart]:
@@ -155,7 +161,7 @@ def _map(one: DifficultyMap, low: float, high: float) -> Chart:
     rows = [str(number(distance)) for distance in one.distances]
     return {
         "kind": "map",
-        "caption": plain(f"{one.env}, {one.block}"),
+        "caption": plain(", ".join(part for part in (one.env, one.block, meaning.actor(one.metric)) if part)),
         "title": plain(f"{one.env}, {one.block}: {plots.metric_label(one.metric)} by goal distance and depth"),
         "env": plain(one.env),
         "metric": plain(one.metric),

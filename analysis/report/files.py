@@ -14,7 +14,7 @@ from .. import plots
 from ..compare.matched import Match
 from ..runs import table
 from . import inventory, words
-from .evidence import Evidence, levels
+from .evidence import Evidence, levels, measured
 
 FIGURES = ("thresholds", "locations", "matched", "profiles", "learning", "difficulty", "extrapolation")
 TABLES = ("capability", "intervals", "matched", "learning", "difficulty", "extrapolation", "runs")
@@ -55,14 +55,15 @@ def _draw(evidence: Evidence, folder: Path, ending: str) -> list[str]:
     """Static figures; returns the stems of those there is something to draw for."""
     metric = evidence.metrics[0] if evidence.metrics else ""
     lead = [group for group in evidence.groups if metric in group.curves]
+    agents = measured(evidence.agents, metric)
     agreements = [one for one in evidence.agreements if one.found.ratio is not None]
-    matches = [match for match in evidence.matches if match.contrast is not None]
+    matches = [match for match in evidence.matches if match.contrast is not None and match.metric == metric]
     tested = inventory.comparable(evidence.extrapolated)
     drawings: list[tuple[str, object, Callable[[Path], None]]] = [
         ("thresholds", evidence.series, partial(plots.thresholds, evidence.series, evidence.findings)),
         ("locations", agreements, partial(plots.locations, agreements)),
         ("matched", matches, partial(plots.matched, matches)),
-        ("profiles", lead, partial(plots.profiles, lead, metric)),
+        ("profiles", agents, partial(plots.profiles, agents, metric)),
         ("learning", lead, partial(plots.learning_curves, lead, metric)),
         ("difficulty", evidence.maps, partial(plots.difficulty, evidence.maps)),
         ("extrapolation", tested, partial(plots.extrapolation, tested)),
@@ -107,7 +108,8 @@ def _tables(evidence: Evidence) -> dict[str, tuple[Sequence[str], Iterable[Seque
     if evidence.matches:
         rows = [list(_match(match).values()) for match in evidence.matches]
         found["matched"] = (list(_match(evidence.matches[0])), rows)
-    found["runs"] = _runs(evidence)
+    if evidence.runs:
+        found["runs"] = _runs(evidence)
     return found
 
 
@@ -150,6 +152,8 @@ def summary(evidence: Evidence) -> dict[str, Any]:
         "findings": [{"topic": one.topic, "env": one.env, "text": one.text} for one in words.findings(evidence)],
         "limits": words.limits(evidence),
         "thresholds": [finding.to_json() for finding in evidence.findings],
+        "disagreements": list(evidence.disagreements),
+        "precision": [{"env": env, "block": block} | asdict(one) for env, block, one in evidence.precisions],
         "agreements": [asdict(one) for one in evidence.agreements],
         "matched": [match.to_json() for match in evidence.matches],
         "difficulty": [one.to_json() for one in evidence.maps],

@@ -20,6 +20,7 @@ from rl_depth.runs import Run, RunError
 
 from ..aggregate import Estimate
 from ..extrapolation import BREAKDOWNS
+from ..runs.groups import DAMAGE
 
 VIDEO_BYTES = 24_000_000
 """Most that all videos of a page hold together; base64 makes a third more of it."""
@@ -175,7 +176,7 @@ def _facts(run: Run, name: str, metrics: Sequence[str]) -> RunFacts:
         )
     except (RunError, ConfigError, OSError) as error:
         note = str(error).removeprefix(f"{run.path}: ").removeprefix(f"{run.path}/")
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except DAMAGE as error:
         note = f"not as rl-depth writes it ({type(error).__name__}: {error})"
     return RunFacts(name, run.path, "unreadable", note=" ".join(note.split()))
 
@@ -272,7 +273,7 @@ def extrapolated(roots: Iterable[Path]) -> tuple[list[Extrapolated], list[str]]:
     for file in files.values():
         try:
             found += [_extrapolated(entry) for entry in json.loads(file.read_text(encoding="utf-8"))["runs"]]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except DAMAGE as error:
             notes.append(f"left out, not as rl-depth extrapolate writes it ({type(error).__name__}): {file}")
     return found, notes
 
@@ -315,7 +316,7 @@ def _array(values: Any, shape: tuple[int, ...]) -> np.ndarray:
 def _check_verdict(verdict: Mapping[str, Any], depths: np.ndarray) -> None:
     need: dict[str, Callable[[Any], bool]] = {
         "best_depth": lambda v: v in depths,
-        "reach": lambda v: v in depths,
+        "reach": lambda v: v == 0 or v in depths,
         "ratio": lambda v: isinstance(v, int | float) and math.isfinite(v),
         "noise": lambda v: isinstance(v, int | float) and math.isfinite(v),
         "low": lambda v: v is None or isinstance(v, int | float),

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import plots
+from .. import plots, significance
 from ..compare.matched import TOLERANCE, axis_label
 from . import charts, inventory, words
 from .charts import Chart
@@ -82,7 +82,9 @@ def _sections(evidence: Evidence, drawn: list[Chart], files: Sequence[str]) -> I
         about = (
             "Each looped group of agents against a stacked one of equal depth, of parameters or FLOPs per gradient "
             f"step within a factor of {TOLERANCE:g}, and after equal training time; differences of interquartile means "
-            "with 95% bootstrap intervals."
+            f"with 95% bootstrap intervals. Better and worse are said from {significance.LEAST_SEEDS} seeds of either "
+            "on, by a permutation test of ranks that is corrected (Holm) for all comparisons of this page: if nothing "
+            f"differs, {significance.LEVEL:.0%} of such pages say it of any."
         )
         yield "matched", "Equal cost", [_about(about), _charts(charts.matched(evidence), drawn), _matches(evidence)]
     learning = charts.learning(evidence)
@@ -110,7 +112,8 @@ def _sections(evidence: Evidence, drawn: list[Chart], files: Sequence[str]) -> I
     limits = [_with_code(text) for text in words.limits(evidence)]
     if limits:
         yield "limits", "What cannot be said", element("ul", [element("li", text) for text in limits])
-    yield "runs", "Runs", _runs(evidence)
+    if evidence.runs:
+        yield "runs", "Runs", _runs(evidence)
     yield "files", "Figures and numbers", _files(files)
 
 
@@ -119,14 +122,11 @@ def _about(text: str) -> Markup:
 
 
 def _facts(evidence: Evidence) -> str:
-    """``20 runs, 100 agents, 2 environments, depths 4 to 64``."""
-    agents = sum(len(one.seeds) for one in evidence.runs)
-    depths = sorted({group.depth for group in evidence.groups})
-    parts = [
-        _count(len(evidence.runs), "run"),
-        _count(agents, "agent"),
-        _count(len(evidence.environments), "environment"),
-    ]
+    """``20 runs, 100 agents, 2 environments, depths 4 to 64``; of tables, agents are seeds of the first metric."""
+    agents = sum(len(one.seeds) for one in evidence.runs) or sum(len(one.values) for one in evidence.cells)
+    depths = sorted({one.depth for one in evidence.agents})
+    parts = [_count(len(evidence.runs), "run")] if evidence.runs else []
+    parts += [_count(agents, "agent"), _count(len(evidence.environments), "environment")]
     if depths:
         parts.append(f"depth {depths[0]}" if len(depths) == 1 else f"depths {depths[0]} to {depths[-1]}")
     states = [one.state for one in evidence.runs]
@@ -142,7 +142,7 @@ def _findings(evidence: Evidence) -> Child:
     """Statements under their environment, led by their topic."""
     statements = words.findings(evidence)
     if not statements:
-        return element("p", "No run can be judged yet.")
+        return element("p", "Nothing can be judged yet.")
     many = len({one.env for one in statements}) > 1
     parts: list[Child] = []
     for env in dict.fromkeys(one.env for one in statements):
@@ -156,7 +156,8 @@ def _findings(evidence: Evidence) -> Child:
             "Values are interquartile means over seeds with 95% bootstrap intervals in brackets. A jump is a change "
             "within one doubling of depth that no smooth curve explains; gradual, a change that a smooth curve does; "
             "flat, none; undecided, too few seeds to say. A jump of a thresholded metric such as success is confirmed "
-            "if a continuous one jumps with it, and metric-induced if none does."
+            "if a continuous one jumps with it, and metric-induced if none does. Metrics are of the policy's mode "
+            "unless they say drawn actions; a jump by the mode alone, or by draws alone, is due to how the policy acts."
         )
     )
     return parts
@@ -225,9 +226,11 @@ def _matches(evidence: Evidence) -> Markup:
         found = match.to_json()
         cells = [_interval(found["difference"]), _interval(found["improvement"])]
         partner = match.stacked or match.text.removeprefix(f"{match.looped}: ")
-        rows.append([match.env, match.looped, axis_label(match.axis), partner, *cells])
-    names = ["environment", "looped", "equal", "stacked", "difference", "probability that looped is better"]
-    table = _table(f"Looped less stacked, {words.name(evidence.metrics[0])}", names, rows)
+        p = "" if match.p is None else f"{match.p:.2g}"
+        place = [match.env, words.name(match.metric), match.looped, axis_label(match.axis), partner]
+        rows.append([*place, *cells, p, match.outcome])
+    names = ["environment", "metric", "looped", "equal", "stacked", "difference", "probability of improvement"]
+    table = _table("Looped less stacked", [*names, "corrected p", "looped is"], rows)
     return element("details", element("summary", "All pairs"), table)
 
 

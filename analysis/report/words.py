@@ -5,24 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, product
 
 import numpy as np
 
-from .. import meaning, plots
-from ..compare.matched import AXES, Match, axis_label
+from .. import meaning, plots, significance
+from ..compare.matched import AXES, Match, axis_label, tested
 from ..extrapolation import BREAKDOWNS
 from ..runs.table import Series
 from ..thresholds.detect import LEAST_DEPTHS
 from ..thresholds.difficulty import DifficultyMap
 from ..thresholds.locations import CriticalDepth
-from ..thresholds.mirage import Finding
 from .evidence import Evidence, Level, levels
 from .inventory import Extrapolated
 
 _UNIT = re.compile(r" \((steps|m|nats)\)$")
 _LISTED = 4  # reasons that a sentence names
-_ENOUGH_SEEDS = 5  # for a percentile interval to be near its name
 
 
 @dataclass(frozen=True)
@@ -36,10 +34,10 @@ class Statement:
 
 def question(evidence: Evidence) -> str:
     """What these runs can answer, by what varies among them."""
-    if not evidence.groups:
+    if not evidence.agents:
         return "What will these runs show?"
-    blocks = sorted({group.block for group in evidence.groups})
-    depths = sorted({group.depth for group in evidence.groups})
+    blocks = sorted({one.block for one in evidence.agents})
+    depths = sorted({one.depth for one in evidence.agents})
     what, where = name(evidence.metrics[0]), listed(evidence.environments)
     if len(depths) > 1 and len(blocks) > 1:
         return f"How does {what} change with depth in {where}, and does a weight-tied loop buy the same depth?"
@@ -61,9 +59,11 @@ def findings(evidence: Evidence) -> list[Statement]:
         for one in evidence.agreements:
             if one.env == env and one.found.ratio is not None:
                 found.append(Statement("Effective depth", env, f"{capital(name(one.metric))}, {one.text}."))
+        found += [Statement("Mode and draws", env, text) for text in _acting(evidence, env)]
         found += [Statement("Equal cost", env, text) for text in _matched(evidence, env)]
         maps = [one for one in evidence.maps if one.env == env and len(one.depths) > 1]
         found += [Statement("Goal difficulty", env, _difficulty(one)) for one in maps]
+        found += [Statement("Evaluation", env, text) for text in _precision(evidence, env)]
     for one in evidence.extrapolated:
         found.append(Statement("Beyond the trained depth", one.env, _beyond(one)))
     return found
@@ -72,10 +72,11 @@ def findings(evidence: Evidence) -> list[Statement]:
 def limits(evidence: Evidence) -> list[str]:
     """What cannot be said, and what would allow it."""
     found = [f"{capital(note)}." for note in evidence.notes]
-    if not evidence.groups:
+    if not evidence.agents:
         return found
     for env in evidence.environments:
         found += _limits_of(evidence, env)
+    found += _few_seeds_for_many(evidence)
     if any(group.block == "looped" for group in evidence.groups) and not evidence.extrapolated:
         found.append("Looped agents were not tested beyond their trained depths; `rl-depth extrapolate` does that.")
     if len({setup.hardware for setup in evidence.setups}) > 1:
@@ -83,28 +84,44 @@ def limits(evidence: Evidence) -> list[str]:
     return found
 
 
+def _few_seeds_for_many(evidence: Evidence) -> list[str]:
+    """Where so few seeds could not tell anything apart, whatever the effect, since so much is compared."""
+    several = [p for p in tested(evidence.matches).values() if p is not None]
+    needed = significance.seeds_for(len(several))
+    if not several or min(evidence.seeds(env) for env in evidence.environments) >= needed:
+        return []
+    text = f"This page makes {len(several)} comparisons of looped with stacked agents at one error rate of "
+    text += f"{significance.LEVEL:.0%}, for which a pair of groups needs {needed} seeds each to be told apart at all."
+    return [text]
+
+
 def _limits_of(evidence: Evidence, env: str) -> list[str]:
     found = []
-    groups = [group for group in evidence.groups if group.config.env == env]
     depths = {len(one.depths) for one in evidence.of(env, evidence.metrics[0])}
     if depths and max(depths) < LEAST_DEPTHS:
         many = f"{max(depths)} depth{'s' if max(depths) > 1 else ''}"
         found.append(f"{env}: {many} at most in a series; a threshold needs {LEAST_DEPTHS} or more to be judged.")
-    seeds = min(len(group.seeds) for group in groups)
+    elif depths:
+        ends = sorted({int(one.depths[place]) for one in evidence.of(env, evidence.metrics[0]) for place in (0, -1)})
+        text = f"{env}: a jump at the first or at the last depth cannot be told from a slope that goes on; to judge "
+        found.append(text + f"those, sample depths below {ends[0]} and beyond {ends[-1]}.")
+    seeds = evidence.seeds(env)
     if seeds == 1:
         found.append(f"{env}: a single seed at some depth has no interval, and cannot tell an effect from chance.")
-    elif seeds < _ENOUGH_SEEDS:
-        found.append(f"{env}: a 95% interval of {seeds} seeds is little more than their range, and covers less often.")
+    elif seeds < significance.LEAST_SEEDS:
+        text = f"{env}: a 95% interval of {seeds} seeds is little more than their range, and covers less often; "
+        found.append(text + f"nothing is called better or worse below {significance.LEAST_SEEDS} seeds.")
     agreements = [one for one in evidence.agreements if one.env == env]
     if agreements and all(one.found.ratio is None for one in agreements):
         text = "no looped series has a threshold or a rise to compare with one of stacked agents"
         found.append(f"{env}: {text}.")
     for axis in AXES:
         missing = [m.text for m in evidence.matches if (m.env, m.axis) == (env, axis) and m.contrast is None]
+        missing = list(dict.fromkeys(missing))
         if missing:
             more = f"; and {len(missing) - _LISTED} more" if len(missing) > _LISTED else ""
             found.append(f"{env}, equal {axis_label(axis)}: {'; '.join(missing[:_LISTED])}{more}.")
-    steps = sorted({int(group.env_steps[-1]) for group in groups})
+    steps = sorted({int(group.env_steps[-1]) for group in evidence.groups if group.env == env})
     if len(steps) > 1:
         found.append(f"{env}: agents trained for unequal numbers of steps, {steps[0]:,} to {steps[-1]:,}.")
     return found
@@ -130,55 +147,69 @@ def _verdicts(evidence: Evidence, series: Series) -> str:
     own = {one.metric: one for one in evidence.findings if (one.env, one.block) == (series.env, series.block)}
     lead = own.pop(series.metric)
     text = f"{capital(series.block)}, {name(series.metric)}: {lead.text}"
-    others = [f"{name(metric)}: {_short(own[metric])}" for metric in evidence.metrics if metric in own]
+    others = [f"{name(metric)}: {own[metric].short}" for metric in evidence.metrics if metric in own]
     return f"{text}. {capital('; '.join(others))}." if others else f"{text}."
 
 
-def _short(finding: Finding) -> str:
-    """``jump at 16`` or the verdict's word."""
-    jumps = [f"{'jump' if jump.effect > 0 else 'drop'} at {jump.depth}" for jump in finding.verdict.jumps]
-    return " and ".join(jumps) or finding.verdict.verdict
+def _acting(evidence: Evidence, env: str) -> list[str]:
+    """Where the mode of the policy and its draws lead to different words: about depth, and about looped and stacked."""
+    found = [f"{capital(line)}." for line in evidence.disagreements if f"({env}, " in line]
+    ways: dict[tuple[str, str], dict[str, Match]] = {}
+    for match in (m for m in evidence.matches if m.env == env and m.contrast is not None):
+        ways.setdefault((match.looped, match.axis), {})["draws" if meaning.drawn(match.metric) else "mode"] = match
+    for (looped, axis), own in ways.items():
+        if len(own) == 2 and own["mode"].outcome != own["draws"].outcome:
+            text = f"{capital(looped)} against {own['mode'].stacked} at equal {axis_label(axis)}: "
+            text += f"{own['mode'].outcome} by the mode, {own['draws'].outcome} by draws"
+            found.append(f"{text}; a difference that one way of acting alone shows is induced by how the policy acts.")
+    return found
+
+
+def _precision(evidence: Evidence, env: str) -> list[str]:
+    """Whether the evaluation's own error is small beside the seeds', a sentence per block and share."""
+    own = [(block, one) for place, block, one in evidence.precisions if place == env]
+    return [f"{capital(block)}, {name(one.metric)}: {one.text}." for block, one in own]
 
 
 def _matched(evidence: Evidence, env: str) -> list[str]:
-    """Where looped agents are better or worse than stacked ones, a sentence per kind of cost."""
+    """Where looped agents are better or worse than stacked ones, a sentence per kind of cost and way of acting."""
     found = []
-    for axis in AXES:
-        pairs = [m for m in evidence.matches if (m.env, m.axis) == (env, axis) and m.contrast is not None]
+    metrics = dict.fromkeys(match.metric for match in evidence.matches)
+    for axis, metric in product(AXES, metrics):
+        place = (env, axis, metric)
+        pairs = [m for m in evidence.matches if (m.env, m.axis, m.metric) == place and m.contrast is not None]
         sorted_pairs: dict[str, list[Match]] = {}
         for match in pairs:
             sorted_pairs.setdefault(_outcome(match), []).append(match)
         if pairs:
             parts = [_outcomes(word, own) for word, own in sorted(sorted_pairs.items())]
-            what = f"At equal {axis_label(axis)}, {name(pairs[0].metric)} of looped against stacked agents"
+            what = f"At equal {axis_label(axis)}, {name(metric)} of looped against stacked agents"
             found.append(f"{what}: {'; '.join(parts)}.")
     return found
 
 
 def _outcome(match: Match) -> str:
-    """What the interval of the difference says."""
-    gap = match.contrast.difference
-    if not np.isfinite(gap.low):
-        return "from a single seed, without an interval,"
-    if gap.low <= 0 <= gap.high:
-        return "not told apart"
-    return "better" if meaning.improves(match.metric, float(gap.value)) else "worse"
+    """What the corrected rank test allows to say."""
+    if match.outcome != significance.TOO_FEW:
+        return match.outcome
+    return f"fewer than {significance.LEAST_SEEDS} seeds, so neither better nor worse,"
 
 
 def _outcomes(word: str, own: Sequence[Match]) -> str:
-    """``worse at looped depths 16 and 32, most at 32: -0.32 [-0.37, -0.27], better with probability 0 [0, 0]``."""
+    """``worse at looped depths 16 and 32, most at 32: -0.32 [-0.37, -0.27], corrected p 0.03``."""
     most = max(own, key=lambda match: abs(float(match.contrast.difference.value)))
     depths = listed(str(depth) for depth in sorted({match.looped_depth for match in own}))
     where = f"{word} at looped depth{'s' if ' ' in depths else ''} {depths}"
-    if most.contrast.difference.value == 0:
+    gap = most.contrast.difference
+    if gap.value == 0:
         return f"{where}, where their means are equal"
-    parts = []
-    for estimate in (most.contrast.difference, most.contrast.improvement):
-        interval = f" [{estimate.low:.3g}, {estimate.high:.3g}]" if np.isfinite(estimate.low) else ""
-        parts.append(f"{estimate.value:.3g}{interval}")
+    interval = ""
+    if np.isfinite(gap.low):
+        interval = f" [{number(most.metric, gap.low)}, {number(most.metric, gap.high)}]"
     partner = "" if most.stacked_depth == most.looped_depth else f" against stacked depth {most.stacked_depth}"
     at = f", most at {most.looped_depth}" if " " in depths else ""
-    return f"{where}{at}{partner}: {parts[0]}, better with probability {parts[1]}"
+    p = "" if most.p is None else f", corrected p {most.p:.2g}"
+    return f"{where}{at}{partner}: {number(most.metric, gap.value)}{interval}{p}"
 
 
 def _difficulty(one: DifficultyMap) -> str:
@@ -202,13 +233,15 @@ def _critical(members: Sequence[CriticalDepth]) -> str:
 
 def _beyond(one: Extrapolated) -> str:
     """The first capability that the test depth changes."""
-    changing = [metric for metric in one.capability if np.ptp(one.means[metric].value) > 0]
+    changing = [metric for metric in one.capability if np.ptp(one.means[metric].value) != 0]
     metric = next(iter(changing or one.capability))
     means = one.means[metric].value
     what, start = name(metric), f"{capital(one.label)}, trained to depth {one.trained}"
+    verdict = one.verdicts[metric]
+    if not verdict["reach"]:
+        return f"{start}: {what}: {BREAKDOWNS[verdict['breakdown']]}."
     if not changing:
         return f"{start}: {what} is {amount(metric, means[0])} at every test depth, so nothing could be lost."
-    verdict = one.verdicts[metric]
     best = amount(metric, means[one.depths.tolist().index(verdict["best_depth"])])
     holds = verdict["breakdown"] == "holds"
     ratio = f"{'at least ' if holds else ''}{verdict['ratio']:.3g} times the trained depth"
@@ -221,19 +254,25 @@ def _beyond(one: Extrapolated) -> str:
 
 def name(metric: str) -> str:
     """A metric in a sentence: its axis label without what stands in brackets."""
-    return plots.metric_label(metric).split(" (")[0]
+    label, who = plots.metric_label(meaning.bare(metric)).split(" (")[0], meaning.actor(metric)
+    return f"{label} ({who})" if who else label
+
+
+def number(metric: str, value: float) -> str:
+    """A value with as many digits as some dozens of episodes give it: shares to a hundredth."""
+    return f"{value:.2f}" if meaning.thresholded(metric) else f"{value:.3g}"
 
 
 def amount(metric: str, value: float) -> str:
     """A value with its unit: ``0.82``, ``31.5 steps``."""
-    unit = _UNIT.search(plots.metric_label(metric))
-    return f"{value:.3g}" + (f" {unit[1]}" if unit else "")
+    unit = _UNIT.search(plots.metric_label(meaning.bare(metric)))
+    return number(metric, value) + (f" {unit[1]}" if unit else "")
 
 
 def _amount(metric: str, level: Level) -> str:
     if level.low is None:
         return f"{amount(metric, level.value)} (one seed)"
-    return f"{amount(metric, level.value)} [{level.low:.3g}, {level.high:.3g}]"
+    return f"{amount(metric, level.value)} [{number(metric, level.low)}, {number(metric, level.high)}]"
 
 
 def listed(words: Iterable[str]) -> str:

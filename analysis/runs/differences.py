@@ -34,6 +34,10 @@ LOOP_ONLY = {
     "latent",
     "step_conditioning",
     "step_limit",
+    "fast_steps",
+    "rounds",
+    "tie_levels",
+    "feedback",
 }
 ARCHITECTURE = {*_RESOLVED, *LOOP_ONLY, "block_layers", "norm", "residual_scale", "collect_depth"}
 """Options of the trunks; all others say how an agent is trained."""
@@ -58,8 +62,8 @@ def depth_label(depths: Sequence[int]) -> str:
 
 
 def _counts(config: Config) -> bool:
-    """Whether options of loops mean anything: a network is looped, or draws how many of its blocks it applies."""
-    return config.train_recurrence is not None or any(config.trunk(n).block == "looped" for n in NETWORKS)
+    """Whether options of loops mean anything: a network is one, or draws how many of its blocks it applies."""
+    return config.train_recurrence is not None or any(config.trunk(n).tied for n in NETWORKS)
 
 
 def majority(config: Config, shape: str) -> Any:

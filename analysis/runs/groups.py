@@ -21,7 +21,12 @@ from .differences import NETWORKS, Extras, depth_label, extras_of, majority, opt
 # Final capability is the mean over this many last evaluations, since a single one is noisy.
 LAST = 3
 
+DAMAGE = (OSError, RecursionError, ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError)
+"""What reading a run folder raises that was damaged, or made by something else: of JSON 100,000 brackets deep, say."""
+
 _PLACES = {"epoch", "env_steps", "grad_steps", "seed"}
+_MOST_STEPS = 2**63
+_LARGEST = 1e300  # JSON has whole numbers that no float holds
 _SHOWN = 3  # places that a note names
 
 
@@ -150,6 +155,9 @@ def _gather(runs: Sequence[Run]) -> Gathered:
             reason = str(error).removeprefix(f"{run.path}: ").removeprefix(f"{run.path}/")
             notes.left_out(reason, str(run.path))
             continue
+        except DAMAGE as error:
+            notes.left_out(f"not as rl-depth writes it ({type(error).__name__})", str(run.path))
+            continue
         for agent in agents:
             members[tuple(options(agent.config).values())].append(agent)
     chosen = {key: _choose(agents, notes) for key, agents in members.items() if agents}
@@ -173,6 +181,10 @@ class _Notes:
 
     def add(self, reason: str, place: str) -> None:
         self._places.setdefault(reason, []).append(place)
+
+    def once(self, reason: str, place: str) -> None:
+        if place not in self._places.get(reason, []):
+            self.add(reason, place)
 
     def left_out(self, reason: str, place: str) -> None:
         self.add(f"left out, {reason}", place)
@@ -232,7 +244,9 @@ def _read(run: Run, config: Config, notes: _Notes) -> list[_Agent]:
     for number, row in enumerate(rows, start=1):
         if not (isinstance(row, dict) and all(isinstance(row.get(name), int) for name in ("seed", "env_steps"))):
             raise InputError(f"metrics.jsonl, line {number} is no evaluation with seed and env_steps")
-        by_seed[row["seed"]][row["env_steps"]] = row
+        if not 0 <= row["env_steps"] < _MOST_STEPS:
+            raise InputError(f"metrics.jsonl, line {number} is at env_steps {row['env_steps']:.3g}")
+        by_seed[row["seed"]][row["env_steps"]] = row | {"by_difficulty": _levels(row, run, notes)}
     for seed in diverged - by_seed.keys():
         notes.left_out("diverged before the first evaluation", f"{run.path}, seed {seed}")
     own_seeds = range(config.seed, config.seed + config.seeds)
@@ -250,11 +264,25 @@ def _read(run: Run, config: Config, notes: _Notes) -> list[_Agent]:
     return agents
 
 
+def _levels(row: Mapping[str, Any], run: Run, notes: _Notes) -> list[dict[str, Any]]:
+    """The evaluation's entries per goal difficulty, numbers alone; none, and a note, if they are something else."""
+    found = row.get("by_difficulty", [])
+    try:
+        levels = [{name: float(value) for name, value in level.items()} for level in found]
+        sound = all(np.isfinite(list(own.values())).all() and own["episodes"] >= 1 for own in levels)
+        if sound and all("goal_distance" in own for own in levels):
+            return levels
+    except DAMAGE:
+        pass
+    notes.once("by_difficulty cannot be read", str(run.path))
+    return []
+
+
 def _not_finite(rows: Mapping[int, Mapping[str, Any]]) -> str | None:
     """The first metric that holds no finite number somewhere."""
     for row in rows.values():
         for name, value in row.items():
-            if value is None or (isinstance(value, int | float) and not np.isfinite(value)):
+            if value is None or (isinstance(value, int | float) and not abs(value) < _LARGEST):
                 return name
     return None
 
@@ -265,7 +293,7 @@ def _choose(agents: Sequence[_Agent], notes: _Notes) -> list[_Agent]:
     for agent in sorted(agents, key=lambda a: (not a.finished, -a.last)):
         if agent.seed in by_seed:
             kept = by_seed[agent.seed].run.path
-            notes.left_out("the same options and seed as another run", f"{agent.run.path} (as {kept})")
+            notes.once("left out, the same options and seed as another run", f"{agent.run.path} (as {kept})")
         else:
             by_seed[agent.seed] = agent
     found = [by_seed[seed] for seed in sorted(by_seed)]
@@ -286,7 +314,7 @@ def _group(agents: Sequence[_Agent], extras: Extras) -> Group:
     at = [[agent.at(step) for step in steps] for agent in agents]
     rows = [[agent.rows[s] for s in own] for agent, own in zip(agents, at, strict=True)]
     names = {n for own in rows for row in own for n, v in row.items() if isinstance(v, int | float)} - _PLACES
-    curves = {n: np.array([[row.get(n, np.nan) for row in own] for own in rows], float) for n in sorted(names)}
+    curves = {n: np.array([[_number(row.get(n)) for row in own] for own in rows], float) for n in sorted(names)}
     first = agents[0].run
     meta = _json(first.meta)
     sessions = meta.get("sessions")
@@ -299,13 +327,24 @@ def _group(agents: Sequence[_Agent], extras: Extras) -> Group:
         env_steps=np.array(steps),
         curves={name: curve for name, curve in curves.items() if np.isfinite(curve[:, -LAST:]).all()},
         seconds=np.array([[agent.seconds_at(step) for step in steps] for agent in agents]),
-        levels=tuple([level for row in own[-LAST:] for level in row.get("by_difficulty", [])] for own in rows),
-        cost=costs if isinstance(costs := meta.get("cost"), dict) else {},
+        levels=tuple([level for row in own[-LAST:] for level in row["by_difficulty"]] for own in rows),
+        cost=_costs(meta.get("cost")),
         device=str(device.get("kind", "")) if isinstance(device, dict) else "",
         finished=all(agent.finished for agent in agents),
         diverged=tuple(agent.seed for agent in agents if agent.diverged),
         extras=extras,
     )
+
+
+def _costs(found: Any) -> dict[str, int]:
+    """Parameters and operations: numbers above 0."""
+    known = found.items() if isinstance(found, dict) else ()
+    return {name: value for name, value in known if isinstance(value, int | float) and 0 < value < _LARGEST}
+
+
+def _number(value: Any) -> float:
+    """A metric's value; NaN for what is none."""
+    return value if isinstance(value, int | float) else np.nan
 
 
 def _common_steps(agents: Sequence[_Agent]) -> list[int]:
@@ -322,8 +361,8 @@ def _common_steps(agents: Sequence[_Agent]) -> list[int]:
 def _seconds(run: Run, config: Config) -> dict[int, float]:
     """Training time of one seed by environment steps; empty if it cannot be read: only wall times are then missing."""
     try:
-        return {row["env_steps"]: row["train_seconds"] / config.seeds for row in run.timing()}
-    except (RunError, KeyError, TypeError):
+        return {row["env_steps"]: float(row["train_seconds"]) / config.seeds for row in run.timing()}
+    except (RunError, *DAMAGE):
         return {}
 
 
@@ -337,6 +376,6 @@ def _json(read: Callable[[], Any]) -> dict[str, Any]:
     """A small file of a run; empty if it cannot be read: costs, device or divergence are then unknown."""
     try:
         found = read()
-    except RunError:
+    except (RunError, *DAMAGE):
         return {}
     return found if isinstance(found, dict) else {}

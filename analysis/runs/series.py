@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rl_depth.config import ConfigError
 from rl_depth.runs import InputError
 
+from .. import meaning
 from . import groups as grouping
 from . import table
 from .groups import Group
 from .table import Series
 
 DEFAULT_METRICS = ("success_any", "time_at_goal", "dist_final")
+"""What runs are judged by, and the same of drawn actions where they log it (``with_draws``)."""
+
+
+def with_draws(metrics: Sequence[str], known: Iterable[str]) -> list[str]:
+    """Those metrics that are known, each beside the same of drawn actions where that is known."""
+    there = set(known)
+    return [name for metric in metrics for name in (metric, meaning.other_way(metric)) if name in there]
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,8 @@ def read(inputs: Sequence[Path], metrics: Sequence[str] = ()) -> Loaded:
 
     Args:
       inputs: run folders, or folders that hold some; or CSV files (see ``table.read``).
-      metrics: names; if empty those of ``DEFAULT_METRICS`` that the runs have, for a table all it has.
+      metrics: names; if empty those of ``DEFAULT_METRICS`` that the runs have, by mode and by draws, for a table all it
+        has.
 
     Raises:
       RunError: an input holds nothing that can be used, or mixes the two kinds.
@@ -97,7 +106,7 @@ def from_groups(gathered: grouping.Gathered, metrics: Sequence[str] = ()) -> Loa
     """
     known = {metric for group in gathered.groups for metric in group.curves}
     _check(metrics, known)
-    wanted = metrics or [metric for metric in DEFAULT_METRICS if metric in known]
+    wanted = metrics or with_draws(DEFAULT_METRICS, known)
     if not wanted:
         raise ConfigError(f"--metrics: name some; the runs have {', '.join(sorted(known))}")
     notes, rows = list(gathered.notes), []

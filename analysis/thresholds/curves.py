@@ -23,6 +23,12 @@ _GOMPERTZ_WIDTH = np.log(np.log(10.0) / np.log(10.0 / 9.0))
 # How far a hump falls, as a share of its rise.
 _FALLS = np.array([0.15, 0.3, 0.5, 0.75, 1.0])
 
+# A step leads the growth after it if that is, in the first doubling, at most this share of the step.
+_LED = 0.5
+
+# Doublings between the places where a hinge may bend.
+_BEND = 0.125
+
 # Data sets fitted at a time, so that what is computed for them stays in the cache.
 _BATCH = 50
 
@@ -38,14 +44,15 @@ class Family:
       name: for reports.
       shapes: ``[K, R, D]``, without the constant, which every model has.
       steps: ``[K, R]``, index of the first depth at the new level for shapes that are steps, else -1.
-      opposite: whether the two amplitudes of a model (R = 2) must differ in sign.
+      pair: what binds the two amplitudes of a model (R = 2): "" for nothing, "opposite" in sign, "same" in sign, or
+        "led": the second has the first one's sign and at most half of its size.
       given: how many of the R shapes, the first ones, are the same steps in every model (see ``beside``).
     """
 
     name: str
     shapes: np.ndarray
     steps: np.ndarray
-    opposite: bool = False
+    pair: str = ""
     given: int = 0
 
     @property
@@ -61,7 +68,7 @@ class Family:
     def __post_init__(self) -> None:
         models, parts, _ = self.shapes.shape
         assert self.steps.shape == (models, parts)
-        assert parts == 2 or not self.opposite
+        assert parts == 2 or not self.pair
 
 
 @dataclass(frozen=True)
@@ -114,10 +121,10 @@ class Basis:
         gains = parts[0] ** 2
         for part in parts[1:]:
             gains += part**2
-        if self.family.opposite:
+        if self.family.pair:
             second = parts[1] / self.triangle[:, 1, 1]
-            first = parts[0] - second * self.triangle[:, 1, 0]
-            gains[first * second >= 0] = 0.0
+            first = (parts[0] - second * self.triangle[:, 1, 0]) / self.triangle[:, 0, 0]
+            gains[~_bound(self.family.pair, first, second)] = 0.0
         index = gains.argmax(axis=1)
         return Fit(gains[np.arange(len(gains)), index], index)
 
@@ -149,6 +156,14 @@ class Basis:
         steps, free = self.family.steps[index], self.family.free
         size = np.where((steps >= 0) & free, np.abs(self.amplitudes(means, index)), -1.0)
         return int(steps[size.argmax()])
+
+
+def _bound(pair: str, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Whether two amplitudes are as ``Family.pair`` binds them."""
+    if pair == "opposite":
+        return first * second < 0
+    same = first * second > 0
+    return same if pair == "same" else same & (np.abs(second) <= _LED * np.abs(first))
 
 
 def logistic(x: np.ndarray, centre: np.ndarray, doublings: np.ndarray) -> np.ndarray:
@@ -195,6 +210,20 @@ def sigmoid(x: np.ndarray) -> Family:
     return Family("logistic", curves[:, None, :], np.full((len(curves), 1), -1))
 
 
+def hinge(x: np.ndarray) -> Family:
+    """Level up to some place, then straight in log2 depth; or straight up to a place, then level."""
+    places = np.arange(x[0], x[-1], _BEND)[:, None]
+    curves = np.concatenate([np.maximum(x - places, 0.0), np.minimum(x - places[1:], 0.0)])
+    return Family("hinge", curves[:, None, :], np.full((len(curves), 1), -1))
+
+
+def sigmoid_and_growth(x: np.ndarray) -> Family:
+    """A curve of ``sigmoid`` on top of growth, the same way, that is straight in log2 depth."""
+    curves = sigmoid(x).shapes[:, 0]
+    shapes = np.stack([curves, np.broadcast_to(x, curves.shape)], axis=1)
+    return Family("logistic and growth", shapes, np.full((len(curves), 2), -1), pair="same")
+
+
 def hump(x: np.ndarray) -> Family:
     """A rise followed by a fall to a share of its height, each taking SMOOTH_DOUBLINGS at least from 10% to 90%."""
     centres, widths = _grid(x, 0.5, SMOOTH_DOUBLINGS * np.array([0.8, 1.0, 1.5, 2.5]))
@@ -235,7 +264,21 @@ def step_then_back(x: np.ndarray) -> Family:
     pairs = [(k, m) for k in range(1, len(x) - 2) for m in range(k, len(x) - 1)]
     shapes = [np.stack([_steps(x, np.array([k]))[0], np.maximum(x - x[m], 0.0)]) for k, m in pairs]
     places = np.array([(k, -1) for k, _ in pairs]).reshape(-1, 2)
-    return Family("step", np.array(shapes).reshape(-1, 2, len(x)), places, opposite=True)
+    return Family("step", np.array(shapes).reshape(-1, 2, len(x)), places, pair="opposite")
+
+
+def step_and_growth(x: np.ndarray) -> Family:
+    """A step, and growth from there on: straight in log2 depth, or by half as much with each doubling.
+
+    The growth has the step's sign, and is in the first doubling at most half as large: what grows as fast as it rises
+    is a slope. Two depths at least stand on either side, or the step could be a part of the growth.
+    """
+    places = np.arange(2, len(x) - 1)
+    beyond = np.maximum(x - x[places][:, None], 0.0)
+    steps = _steps(x, places)
+    shapes = np.concatenate([np.stack([steps, growth], axis=1) for growth in (beyond, 2 - 2 * 2.0**-beyond)])
+    index = np.stack([np.tile(places, 2), np.full(2 * len(places), -1)], axis=1)
+    return Family("step and growth", shapes.reshape(-1, 2, len(x)), index.reshape(-1, 2), pair="led")
 
 
 def two_steps(x: np.ndarray) -> Family:

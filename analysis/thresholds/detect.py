@@ -1,20 +1,22 @@
 """Does capability jump at a depth? One series of one metric: depths, and values with seeds as replicates.
 
 A jump "at D" is a rise (or fall: negative effect) whose first depth at the new level is D, too sharp for any
-smooth curve. Smooth is a monotone curve, or a rise and fall, that takes two doublings of depth or more from
-10% to 90% of a rise (``curves.SMOOTH_DOUBLINGS``). The test is a bootstrap likelihood ratio of models that
-jump against the best smooth model; ``docs/results/threshold-calibration.md`` has its error rates.
+smooth curve; growth may follow it. Smooth is a monotone curve, or a rise and fall, that takes two doublings of depth
+or more from 10% to 90% of a rise (``curves.SMOOTH_DOUBLINGS``), such a curve on top of even growth, or one that is
+straight in log2 depth from or up to some depth. The test is a bootstrap likelihood ratio of models that jump against
+the best smooth model; ``docs/results/threshold-calibration.md`` has its error rates.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from .likelihood import Contest, Sample, around, contest, noise, observed, sample, variance_floor
+from .rise import Rise, rise
 
 SIGNIFICANCE = 0.05
 
@@ -35,6 +37,9 @@ _SEARCH = 1.25
 SEED_LADDER = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64)
 
 _POWER_DRAWS = 200
+
+# A curve that comes back by less than this share of its range is said to rise, or to fall, alone.
+_TURN = 0.1
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ class Verdict:
       bic: BIC per family, less the best one's.
       seeds: fewest seeds at a depth.
       more_seeds: further seeds per depth for a decision with 80% power; None if decided or if none would do.
+      rise: where the means change most, whatever the verdict; None if they do not change.
     """
 
     verdict: str
@@ -82,10 +88,16 @@ class Verdict:
     bic: dict[str, float] | None = None
     seeds: int = 0
     more_seeds: int | None = None
+    rise: Rise | None = None
 
     def to_json(self, **place: Any) -> dict[str, Any]:
-        """As plain types, led by what the series is: ``to_json(env=.., block=.., metric=..)``."""
-        return place | asdict(self) | {"jumps": [asdict(jump) for jump in self.jumps]}
+        """As plain types, led by what the series is: ``to_json(env=.., block=.., metric=..)``.
+
+        ``steepest`` (``from``, ``to``, ``share`` of the whole rise) and ``half_at`` say where the means change.
+        """
+        found = place | asdict(self) | {"jumps": [asdict(jump) for jump in self.jumps]}
+        del found["rise"]
+        return found | (self.rise.to_json() if self.rise else {"steepest": None, "half_at": None})
 
 
 def detect(
@@ -112,6 +124,18 @@ def detect(
       ValueError: the series is malformed (see ``likelihood.sample``).
     """
     series = sample(depths, values)
+    found = _judged(series, smallest_effect, level, bootstraps, seed)
+    where = rise(series)
+    if where is None:
+        return found
+    parts = [found.text, where.text]
+    if where.edges and found.verdict != "flat" and len(series.x) >= LEAST_DEPTHS:
+        parts.append(where.advice)
+    return replace(found, text="; ".join(parts), rise=where)
+
+
+def _judged(series: Sample, smallest_effect: float | None, level: float, bootstraps: int, seed: int) -> Verdict:
+    """The verdict, in words without where the series changes."""
     seeds = int(series.counts.min())
     missing, more = _missing(series, seeds)
     if missing:
@@ -132,8 +156,7 @@ def detect(
             series, test, level=level, smallest=smallest_effect or 0.0, size=bootstraps, rng=rng, about=about
         )
     if test.p_smooth < SIGNIFICANCE:
-        low, high = test.smooth.min(), test.smooth.max()
-        text = f"gradual: a smooth curve from {low:.3g} to {high:.3g} explains it, a jump does not"
+        text = f"gradual: {_course(test.smooth)}; a smooth curve explains it, a jump does not"
         return Verdict("gradual", (), text, **about)
     return _unresolved(series, test, level, rng, about)
 
@@ -289,6 +312,17 @@ def _located(
     effect = beside.effect(observed(series), place)
     low, high = min(low, place), max(high, place)
     return Jump(_plain(series.depths[place]), _plain(series.depths[low]), _plain(series.depths[high]), effect, p)
+
+
+def _course(curve: np.ndarray) -> str:
+    """``rises from 45.4 to 448``, ``falls ..``, or ``rises from .. to .., then falls to ..``, of a curve ``[D]``."""
+    first, last, low, high = (float(value) for value in (curve[0], curve[-1], curve.min(), curve.max()))
+    tolerance = _TURN * (high - low)
+    if high - max(first, last) > tolerance:
+        return f"rises from {first:.3g} to {high:.3g}, then falls to {last:.3g}"
+    if min(first, last) - low > tolerance:
+        return f"falls from {first:.3g} to {low:.3g}, then rises to {last:.3g}"
+    return f"{'rises' if last > first else 'falls'} from {first:.3g} to {last:.3g}"
 
 
 def _in_words(jump: Jump) -> str:

@@ -115,7 +115,7 @@ class Contest:
     """
 
     def __init__(self, x: np.ndarray, counts: np.ndarray, places: tuple[int, ...] = ()) -> None:
-        smooth = [(curves.log_linear(x), 1), (curves.saturating(x), 2), (curves.sigmoid(x), 3)]
+        smooth = [(curves.log_linear(x), 1), (curves.saturating(x), 2), (curves.sigmoid(x), 3), (curves.hinge(x), 2)]
         jumping = [(curves.step(x), 2), (curves.step_then_back(x), 3)]
         if places:
             smooth = [(curves.constant(x), 0), *smooth]
@@ -123,8 +123,8 @@ class Contest:
             smooth = [(curves.beside(x, places, family), size) for family, size in smooth]
             jumping = [(curves.beside(x, places, family), size) for family, size in jumping]
         else:
-            smooth.append((curves.hump(x), 5))
-            jumping.append((curves.two_steps(x), 4))
+            smooth += [(curves.sigmoid_and_growth(x), 4), (curves.hump(x), 5)]
+            jumping += [(curves.step_and_growth(x), 3), (curves.two_steps(x), 4)]
         self.x, self.counts = x, counts
         self.seeds = counts.sum()
         self.smooth = [(Basis(family, counts), size) for family, size in smooth if len(family.shapes)]

@@ -2,7 +2,9 @@
 
 Skill that grows steadily crosses a success criterion at some depth, so that success jumps where skill does not
 (Schaeffer et al. 2023, arXiv:2304.15004). A jump of a thresholded metric therefore counts only if a continuous
-metric of the same environment and block jumps with it, within one depth.
+metric of the same environment and block jumps with it, within one depth. In the same way a jump may be due to how the
+policy acts: its mode may get stuck where drawn actions do not. Where both were measured, each jump says whether the
+other way of acting shows it too.
 """
 
 from __future__ import annotations
@@ -21,6 +23,10 @@ CONFIRMED = "confirmed"
 METRIC_INDUCED = "metric-induced"
 UNCONFIRMED = "unconfirmed"
 
+BOTH = "mode and draws"
+MODE_ALONE = "mode alone"
+DRAWS_ALONE = "draws alone"
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -30,8 +36,9 @@ class Finding:
       env, block, metric: which series.
       depths: ``[D]``.
       verdict: of the series, jumps corrected for the number of metrics judged.
-      labels: one per jump: "confirmed" (on a continuous metric), "metric-induced" (not so), "unconfirmed" (no
-        continuous metric there to ask); jumps of metrics that are not thresholded have "".
+      labels: one per jump: "confirmed" (on a continuous metric, of the same way of acting), "metric-induced" (not so),
+        "unconfirmed" (no continuous metric there to ask); jumps of metrics that are not thresholded have "".
+      acting: one per jump: "mode and draws", "mode alone" or "draws alone"; "" where one of them was not measured.
     """
 
     env: str
@@ -40,18 +47,33 @@ class Finding:
     depths: np.ndarray
     verdict: Verdict
     labels: tuple[str, ...] = ()
+    acting: tuple[str, ...] = ()
+
+    @property
+    def short(self) -> str:
+        """``jump at 16`` or the verdict's word."""
+        jumps = [f"{'jump' if jump.effect > 0 else 'drop'} at {jump.depth}" for jump in self.verdict.jumps]
+        return " and ".join(jumps) or self.verdict.verdict
 
     @property
     def text(self) -> str:
         """The verdict in words, jumps with their labels."""
-        notes = [f"{jump.depth}: {label}" for jump, label in zip(self.verdict.jumps, self.labels, strict=True) if label]
+        notes = []
+        for jump, label, acting in zip(self.verdict.jumps, self.labels, self._acting, strict=True):
+            told = [label, f"by {acting}" if acting else ""]
+            notes += [f"{jump.depth}: {' '.join(part for part in told if part)}"] if any(told) else []
         return self.verdict.text + (f" [{', '.join(notes)}]" if notes else "")
+
+    @property
+    def _acting(self) -> tuple[str, ...]:
+        return self.acting or ("",) * len(self.verdict.jumps)
 
     def to_json(self) -> dict[str, Any]:
         """As plain types: env, block, metric, verdict, jumps (with labels where they have one), text, ..."""
         found = self.verdict.to_json(env=self.env, block=self.block, metric=self.metric)
         jumps = [
-            jump | ({"label": label} if label else {}) for jump, label in zip(found["jumps"], self.labels, strict=True)
+            jump | ({"label": label} if label else {}) | ({"acting": acting} if acting else {})
+            for jump, label, acting in zip(found["jumps"], self.labels, self._acting, strict=True)
         ]
         return found | {"jumps": jumps, "text": self.text}
 
@@ -104,29 +126,62 @@ def corrected(group: Sequence[Series], smallest: Mapping[str, float], seed: int)
 
 
 def guard(findings: Sequence[Finding]) -> list[Finding]:
-    """Label the jumps of thresholded metrics by whether a continuous one of the same env and block jumps too."""
+    """Label jumps: of thresholded metrics by whether a continuous one jumps too, of all by which way of acting does."""
     found = []
     for one in findings:
-        if not meaning.thresholded(one.metric):
-            found.append(one)
-            continue
-        beside = [
-            other
-            for other in findings
-            if (other.env, other.block) == (one.env, one.block) and meaning.continuous(other.metric)
-        ]
-        found.append(replace(one, labels=tuple(_label(one, jump, beside) for jump in one.verdict.jumps)))
+        near = [other for other in findings if (other.env, other.block) == (one.env, one.block)]
+        labels = one.labels
+        if meaning.thresholded(one.metric):
+            beside = [
+                f for f in near if meaning.continuous(f.metric) and meaning.drawn(f.metric) == meaning.drawn(one.metric)
+            ]
+            labels = tuple(_label(one, jump, beside) for jump in one.verdict.jumps)
+        other = next((f for f in near if f.metric == meaning.other_way(one.metric)), None)
+        acting = tuple(_shown_by(one, jump, other) for jump in one.verdict.jumps) if other else ()
+        found.append(replace(one, labels=labels, acting=acting))
     return found
 
 
 def _label(one: Finding, jump: Jump, beside: Sequence[Finding]) -> str:
     if not beside:
         return UNCONFIRMED
+    return CONFIRMED if any(_jumps_with(one, jump, other) for other in beside) else METRIC_INDUCED
+
+
+def _shown_by(one: Finding, jump: Jump, other: Finding) -> str:
+    if _jumps_with(one, jump, other):
+        return BOTH
+    return DRAWS_ALONE if meaning.drawn(one.metric) else MODE_ALONE
+
+
+def _jumps_with(one: Finding, jump: Jump, other: Finding) -> bool:
+    """Whether another series jumps within one depth, for the better or the worse as this one does."""
     place = int(np.searchsorted(one.depths, jump.depth))
     near = one.depths[max(place - 1, 0) : place + 2]
     better = meaning.improves(one.metric, jump.effect)
-    for other in beside:
-        for its in other.verdict.jumps:
-            if near[0] <= its.depth <= near[-1] and meaning.improves(other.metric, its.effect) == better:
-                return CONFIRMED
-    return METRIC_INDUCED
+    return any(
+        near[0] <= its.depth <= near[-1] and meaning.improves(other.metric, its.effect) == better
+        for its in other.verdict.jumps
+    )
+
+
+def disagreements(findings: Sequence[Finding]) -> list[str]:
+    """A line for each series on which the mode of the policy and drawn actions lead to different verdicts."""
+    by_place = {(one.env, one.block, one.metric): one for one in findings}
+    lines = []
+    for one in findings:
+        other = by_place.get((one.env, one.block, meaning.other_way(one.metric)))
+        if other is None or meaning.drawn(one.metric) or _agree(one, other):
+            continue
+        text = f"the policy's mode and its drawn actions disagree about {one.metric} ({one.env}, {one.block}): "
+        text += f"{one.short} by the mode, {other.short} by draws"
+        alone = {label for finding in (one, other) for label in finding.acting if label in (MODE_ALONE, DRAWS_ALONE)}
+        if alone:
+            text += "; a jump that one way of acting alone shows is induced by how the policy acts"
+        lines.append(text)
+    return lines
+
+
+def _agree(one: Finding, other: Finding) -> bool:
+    same = one.verdict.verdict == other.verdict.verdict and len(one.verdict.jumps) == len(other.verdict.jumps)
+    return same and all(label == BOTH for label in (*one.acting, *other.acting))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rl_depth.config import ConfigError
+import numpy as np
 
 from .. import meaning
 from ..runs import series
@@ -28,7 +28,7 @@ class Verdicts:
       findings: a verdict per series, in the same order.
       agreements: looped series against stacked ones, where both are there.
       maps: goal difficulty by depth, of runs that record it.
-      notes: a line for each thing that was left out or cannot be said.
+      notes: a line for each thing that was left out or cannot be said, and where the mode and draws disagree.
     """
 
     series: list[Series]
@@ -72,12 +72,13 @@ def judge(inputs: Sequence[Path], metrics: Sequence[str] = (), *, seed: int = 0)
     loaded = series.read(inputs, metrics)
     notes = list(loaded.notes)
     judged = [_replicated(one, notes) for one in loaded.series]
+    notes += [note for one in judged for note in copied(one)]
     findings = mirage.judge(judged, seed=seed)
     order = [(one.env, one.block, one.metric) for one in judged]
     findings.sort(key=lambda finding: order.index((finding.env, finding.block, finding.metric)))
     maps = _maps(loaded, metrics or series.DEFAULT_METRICS) if loaded.groups else []
     agreed = agreements(findings, judged, seed)
-    notes += _missing(judged, agreed)
+    notes += [*mirage.disagreements(findings), *_missing(judged, agreed)]
     return Verdicts(judged, findings, agreed, maps, tuple(notes))
 
 
@@ -93,13 +94,40 @@ def _replicated(one: Series, notes: list[str]) -> Series:
     return replace(one, depths=one.depths[kept], values=values, seeds=seeds)
 
 
+def copied(one: Series) -> list[str]:
+    """Notes on seeds that look like copies: equal values at every depth, or all seeds of a depth alike.
+
+    Shares that are all 0 or all 1 are alike without being copies.
+    """
+    by_seed: dict[str, dict[int, float]] = {}
+    for depth, names, values in zip(one.depths, one.seeds, one.values, strict=True):
+        for name, value in zip(names, values, strict=True):
+            by_seed.setdefault(name, {})[int(depth)] = float(value)
+    same: dict[tuple[tuple[int, float], ...], list[str]] = {}
+    for name, course in by_seed.items():
+        if len(course) > 1 and not set(course.values()) <= {0.0, 1.0}:
+            same.setdefault(tuple(course.items()), []).append(name)
+    notes = [
+        f"seeds {', '.join(names)} have equal values at every depth, as copies would: {one.name}"
+        for names in same.values()
+        if len(names) > 1
+    ]
+    alike = [
+        str(depth)
+        for depth, values in zip(one.depths, one.values, strict=True)
+        if len(values) > 2 and np.ptp(values) == 0 and values[0] not in (0.0, 1.0)
+    ]
+    if alike and not notes:
+        notes.append(f"all seeds have one value at depth {', '.join(alike)}, as copies would: {one.name}")
+    return notes
+
+
 def _maps(loaded: series.Loaded, metrics: Sequence[str]) -> list[DifficultyMap]:
-    for metric in metrics:
-        try:
-            return difficulty.from_groups(loaded.groups, metric)
-        except ConfigError:  # not recorded per difficulty
-            continue
-    return []
+    """Of the first metric that runs record per difficulty, by mode and by draws."""
+    known = {name for group in loaded.groups for levels in group.levels for level in levels for name in level}
+    first = next((metric for metric in metrics if metric in known), None)
+    found = series.with_draws([first], known) if first else []
+    return [one for metric in found for one in difficulty.from_groups(loaded.groups, metric)]
 
 
 def _missing(found: Sequence[Series], agreed: Sequence[Agreement]) -> list[str]:

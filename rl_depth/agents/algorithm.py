@@ -26,6 +26,7 @@ class Batch(flax.struct.PyTreeNode):
     state: jax.Array  # [B, X]
     action: jax.Array  # [B, A]
     goal: jax.Array  # [B, G]
+    segment_goals: jax.Array | None = None  # [B, S, G]: of each segment, the last one's those in ``goal``
 
 
 class Hyper(flax.struct.PyTreeNode):
@@ -53,6 +54,12 @@ class AgentState(flax.struct.PyTreeNode):
 
     params: dict[str, Any]
     optimizer: optax.OptState
+    average: dict[str, Any] | None = None  # moving average of ``params``
+
+    @property
+    def evaluated(self) -> dict[str, Any]:
+        """The parameters that evaluation measures."""
+        return self.params if self.average is None else self.average
 
 
 class Algorithm(Protocol):

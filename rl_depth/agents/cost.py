@@ -6,12 +6,70 @@ linear in the activations or the parameters and takes memory bandwidth rather th
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ..config import NETWORKS, Config, TrainRecurrence, TrunkConfig
+from ..config import NETWORKS, Config, Supervision, TrainRecurrence, TrunkConfig
 from ..networks.recurrence import group_size
 from ..networks.trunks import TRUNKS
+
+
+@dataclass(frozen=True)
+class Turns:
+    """How much of its trunk a network runs in a gradient step, means over what is drawn.
+
+    Attributes:
+      forward: applications.
+      graded: those of them that gradients flow through.
+      held: most of them that are kept for the backward pass at once.
+      heads: outputs that a loss is taken at.
+      inputs: goals that the network reads for each transition.
+    """
+
+    forward: float
+    graded: float
+    held: int
+    heads: int = 1
+    inputs: int = 1
+
+    @classmethod
+    def of(cls, trunk: TrunkConfig, law: TrainRecurrence | None, way: Supervision, actor: bool = False) -> Turns:
+        """Those of one network; an ``actor`` may be supervised at a drawn segment where the critic is at all."""
+        total, parts = trunk.applications, range(1, way.segments + 1)
+        each = total // way.segments
+        if way.kind == "last":
+            trained = total if law is None else law.mean
+            most = total if law is None or not trunk.tied else law.largest
+            return cls(trained, _least(trained, trunk.window), _least(most, trunk.window))
+        if way.kind == "drawn":
+            ends = [each * s for s in parts]
+            forward = total if actor and way.further else sum(ends) / way.segments
+            return cls(
+                forward, sum(_least(end, trunk.window) for end in ends) / way.segments, _least(total, trunk.window)
+            )
+        graded = _least(each, trunk.window)
+        if actor and not way.actor_all:
+            forward = total if way.further else each * (way.segments + 1) / 2
+            return cls(forward, graded, graded)
+        return cls(total, way.segments * graded, way.segments * graded, way.segments)
+
+    @classmethod
+    def of_goals(cls, trunk: TrunkConfig, law: TrainRecurrence | None, way: Supervision) -> Turns:
+        """Those of psi: if each of all segments has goals of its own, each takes a pass."""
+        turns = cls.of(trunk, law, way)
+        if way.kind != "all" or way.horizon is None:
+            return turns
+        passes = trunk.applications * (way.segments + 1) / 2
+        return replace(turns, forward=passes, inputs=way.segments)
+
+    @classmethod
+    def of_energy(cls, trunk: TrunkConfig, law: TrainRecurrence | None, way: Supervision) -> Turns:
+        """Those of phi on the actor's actions: where all segments are supervised, at full depth."""
+        return cls.of(trunk, law, Supervision() if way.kind == "all" else way)
+
+
+def _least(turns: float, window: int | None) -> Any:
+    return turns if window is None else min(turns, window)
 
 
 @dataclass(frozen=True)
@@ -33,6 +91,27 @@ class NetworkCost:
     first: int
 
 
+def network_cost(trunk: TrunkConfig, turns: Turns, inputs: int, outputs: int) -> NetworkCost:
+    """Cost of a `networks.Network` that runs ``turns`` of its trunk in a gradient step."""
+    w = trunk.width
+    turn = TRUNKS[trunk.block].application(trunk)
+    blocks = 1 if trunk.tied else trunk.applications
+    start = turn.latent if trunk.latent == "learned" else 0
+    feedback = w * outputs if trunk.feedback else 0
+    parameters = (inputs * w + 3 * w) + blocks * turn.parameters + start + (w * outputs + outputs) + feedback
+    per_turn, back = (flops + 4 * feedback for flops in (turn.flops, turn.graded))  # the head, and back to the input
+    first, head = 2 * inputs * w, 2 * w * outputs
+    ends = turns.inputs * first + turns.heads * head
+    forward = turns.forward + (turns.graded if trunk.remat else 0)
+    return NetworkCost(
+        parameters=parameters,
+        acting=first + head + trunk.applications * per_turn,
+        forward=ends + round(forward * per_turn),
+        backward=2 * (ends + round(turns.graded * back)),
+        first=turns.inputs * first,
+    )
+
+
 @dataclass(frozen=True)
 class Cost:
     """An agent: parameters, operations per gradient step and per action."""
@@ -46,26 +125,6 @@ class Cost:
         return asdict(self)
 
 
-def network_cost(trunk: TrunkConfig, law: TrainRecurrence | None, inputs: int, outputs: int) -> NetworkCost:
-    """Cost of a `networks.Network` whose recurrence count is drawn from ``law``, or fixed."""
-    w = trunk.width
-    turn = TRUNKS[trunk.block].application(trunk)
-    blocks = 1 if trunk.tied else trunk.applications
-    start = w if trunk.latent == "learned" else 0
-    parameters = (inputs * w + 3 * w) + blocks * turn.parameters + start + (w * outputs + outputs)
-    ends = 2 * (inputs * w + w * outputs)
-    trained = trunk.applications if law is None else law.mean
-    graded = trained if trunk.window is None else min(trained, trunk.window)
-    forward = trained + (graded if trunk.remat else 0)
-    return NetworkCost(
-        parameters=parameters,
-        acting=ends + trunk.applications * turn.flops,
-        forward=ends + round(forward * turn.flops),
-        backward=2 * (ends + round(graded * turn.flops)),
-        first=2 * inputs * w,
-    )
-
-
 def agent_cost(config: Config, state_size: int, goal_size: int, action_size: int) -> Cost:
     """Cost of the agent that a configuration describes.
 
@@ -75,17 +134,34 @@ def agent_cost(config: Config, state_size: int, goal_size: int, action_size: int
     """
     inputs = {"actor": state_size + goal_size, "phi": state_size + action_size, "psi": goal_size}
     outputs = {"actor": 2 * action_size, "phi": config.representation, "psi": config.representation}
-    law = config.recurrence()
-    nets = {name: network_cost(config.trunk(name), law, inputs[name], outputs[name]) for name in NETWORKS}
+    turns, way = turns_of(config), config.supervision()
+    trunks = {name: config.trunk(name) for name in NETWORKS}
+    nets = {name: network_cost(trunks[name], turns[name], inputs[name], outputs[name]) for name in NETWORKS}
     per_sample = sum(net.forward + net.backward - net.first for net in nets.values())
-    # The actor's loss runs phi once more: forward, and back to its input alone.
-    per_sample += nets["phi"].forward + nets["phi"].backward // 2
-    logits = 7 * config.batch_size**2 * config.representation
+    # The actor's loss runs phi once more for each of its actions: forward, and back to its input alone.
+    energy = network_cost(trunks["phi"], turns["energy"], inputs["phi"], outputs["phi"])
+    per_sample += (way.segments if way.actor_all else 1) * (energy.forward + energy.backward // 2)
+    if way.halting and not way.actor_all:  # the action at the full depth, and its energy
+        per_sample += energy.forward + 2 * trunks["actor"].width * outputs["actor"]
+    pairs = turns["phi"].heads + way.cross_depth
+    halting = sum(trunks[name].width + 1 for name in ("actor", "phi")) if way.halting else 0
     return Cost(
-        parameters=sum(net.parameters for net in nets.values()) + 1,
-        flops_per_update=config.batch_size * per_sample + logits,
+        parameters=sum(net.parameters for net in nets.values()) + halting + 1,
+        flops_per_update=config.batch_size * per_sample + pairs * 7 * config.batch_size**2 * config.representation,
         flops_per_action=nets["actor"].acting,
     )
+
+
+def turns_of(config: Config) -> dict[str, Turns]:
+    """Of each network, and of phi's further pass on the actor's actions, ``energy``."""
+    law, way = config.recurrence(), config.supervision()
+    actor, phi, psi = (config.trunk(name) for name in NETWORKS)
+    return {
+        "actor": Turns.of(actor, law, way, actor=True),
+        "phi": Turns.of(phi, law, way),
+        "psi": Turns.of_goals(psi, law, way),
+        "energy": Turns.of_energy(phi, law, way),
+    }
 
 
 @dataclass(frozen=True)
@@ -93,7 +169,7 @@ class Memory:
     """Bytes that one agent takes.
 
     Attributes:
-      state: parameters and Adam's two moments.
+      state: parameters, Adam's two moments, and the parameters' average if one is kept.
       gradients: of all parameters.
       activations: what a gradient step keeps for its backward pass.
       replay: transitions and their bookkeeping.
@@ -112,25 +188,25 @@ class Memory:
 
 def agent_memory(config: Config, cost: Cost, state_size: int, action_size: int) -> Memory:
     """Memory of the agent that a configuration describes, whose ``cost`` is known."""
-    law = config.recurrence()
-    trunks = [config.trunk(network) for network in ("actor", "phi", "phi", "psi")]
+    way, passes = config.supervision(), {"actor": "actor", "phi": "phi", "energy": "phi", "psi": "psi"}
+    held = {name: _activations(config.trunk(passes[name]), turns) for name, turns in turns_of(config).items()}
+    held["energy"] *= way.segments if way.actor_all else 1
     return Memory(
-        state=3 * cost.parameters * _FLOAT,
+        state=(3 if config.ema is None else 4) * cost.parameters * _FLOAT,
         gradients=cost.parameters * _FLOAT,
-        activations=sum(_activations(trunk, law, config.batch_size) for trunk in trunks)
-        + 2 * config.batch_size**2 * _FLOAT,
+        activations=config.batch_size * sum(held.values())
+        + 2 * (turns_of(config)["phi"].heads + way.cross_depth) * config.batch_size**2 * _FLOAT,
         replay=config.num_envs * config.replay_steps * (state_size + action_size + 1) * _FLOAT,
     )
 
 
-def _activations(trunk: TrunkConfig, law: TrainRecurrence | None, batch: int) -> int:
-    """A latent for each application or group of them, and a normalised product for each layer of those at hand."""
-    turns = trunk.applications if law is None or not trunk.tied else law.largest
-    turns = turns if trunk.window is None else min(turns, trunk.window)
-    group = group_size(turns) if trunk.remat else turns
+def _activations(trunk: TrunkConfig, turns: Turns) -> int:
+    """Bytes per sample: a latent for each application or group of them, and a normalised product for each layer of
+    those at hand."""
+    group = group_size(turns.held) if trunk.remat else turns.held
     product = 2 if trunk.precision == "bfloat16" else _FLOAT
     turn = TRUNKS[trunk.block].application(trunk)
-    return batch * ((turns // group + group) * turn.latent * _FLOAT + group * turn.kept * product)
+    return (turns.held // group + group) * turn.latent * _FLOAT + group * turn.kept * product
 
 
 _FLOAT = 4  # bytes

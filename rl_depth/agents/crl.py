@@ -6,28 +6,20 @@ Axes: ``B`` batch, ``X`` state, ``G`` goal, ``A`` action, ``D`` representation.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
 
-from ..config import NETWORKS, Config, Halt, TrainRecurrence
+from ..config import NETWORKS, Config, Halt, Supervision, TrainRecurrence
 from ..networks.block import Params
 from ..networks.network import Network, draw_kernels
 from ..networks.recurrence import Draw, Halting, draw, latent_change, step_change
 from . import losses
 from .algorithm import AgentState, Batch, Depth, Hyper
-
-
-class _Noise(flax.struct.PyTreeNode):
-    """Everything random in one gradient step."""
-
-    action: jax.Array  # key of the actor's draw
-    latents: dict[str, jax.Array]  # key of each network's initial latent
-    draws: dict[str, Draw | None]  # recurrence counts of each network
-
+from .objective import Noise, total_loss
 
 _ADAM = optax.scale_by_adam()
 
@@ -45,6 +37,8 @@ class ContrastiveAgent:
       per_network: whether actor, phi and psi draw apart.
       progressive: share of gradient steps with the progressive loss.
       random_goals: share of the actor's batch whose goals belong to other transitions.
+      supervision: where along the trunks the losses stand.
+      ema: decay of the moving average of the parameters; None for none.
     """
 
     actor: Network
@@ -59,13 +53,16 @@ class ContrastiveAgent:
     per_network: bool
     progressive: float
     random_goals: float
+    supervision: Supervision
+    ema: float | None
 
     @classmethod
     def of(cls, config: Config, state_size: int, goal_size: int, action_size: int) -> ContrastiveAgent:
         """The agent that a configuration describes, for an environment of the given sizes."""
         out = {"actor": 2 * action_size, "phi": config.representation, "psi": config.representation}
+        heads = ("actor", "phi") if config.halting_head else ()
         return cls(
-            **{name: Network(config.trunk(name), out[name]) for name in NETWORKS},
+            **{name: Network(config.trunk(name), out[name], name in heads) for name in NETWORKS},
             state_size=state_size,
             goal_size=goal_size,
             action_size=action_size,
@@ -75,6 +72,8 @@ class ContrastiveAgent:
             per_network=config.recurrence_draw == "per-network",
             progressive=config.progressive,
             random_goals=config.random_goals,
+            supervision=config.supervision(),
+            ema=config.ema,
         )
 
     def create(self, key: jax.Array) -> AgentState:
@@ -91,7 +90,7 @@ class ContrastiveAgent:
         }
         params = draw_kernels(params, kernel_key)
         params["log_temperature"] = jnp.zeros(())
-        return AgentState(params=params, optimizer=_ADAM.init(params))
+        return AgentState(params, _ADAM.init(params), None if self.ema is None else jax.tree.map(jnp.copy, params))
 
     def act(
         self,
@@ -115,7 +114,12 @@ class ContrastiveAgent:
         if halt.rule == "budget":
             depth = jnp.int32(halt.max_depth)
             return self.act(params, state, goal, key, depth), jnp.broadcast_to(depth, state.shape[:1])
-        measures = {"fixed-point": latent_change, "second-order": step_change, "action-change": _action_change}
+        measures = {
+            "fixed-point": latent_change,
+            "second-order": step_change,
+            "action-change": _action_change,
+            "learned": _foreseen_gain,
+        }
         inputs = jnp.concatenate([state, goal], axis=-1)
         outputs, depth = self.actor.apply(
             {"params": params["actor"]}, inputs, halt, measures[halt.rule], method=Network.until
@@ -142,7 +146,7 @@ class ContrastiveAgent:
         ``progress`` in [0, 1] is the share of training that is done; curricula of the recurrence count follow it.
         """
         noise = self._noise(key, progress)
-        grads, metrics = jax.grad(self._total_loss, has_aux=True)(agent.params, batch, hyper, noise)
+        grads, metrics = jax.grad(partial(total_loss, self), has_aux=True)(agent.params, batch, hyper, noise)
         directions, optimizer = _ADAM.update(grads, agent.optimizer)
         rates = {
             "actor": hyper.actor_lr,
@@ -154,58 +158,64 @@ class ContrastiveAgent:
             name: jax.tree.map(lambda p, d, rate=rate: p - rate * d, agent.params[name], directions[name])
             for name, rate in rates.items()
         }
-        return AgentState(params=params, optimizer=optimizer), metrics
+        average = agent.average
+        if self.ema is not None:
+            average = jax.tree.map(lambda mean, p: self.ema * mean + (1 - self.ema) * p, average, params)
+        return AgentState(params, optimizer, average), metrics
 
     @staticmethod
     def action_key(key: jax.Array) -> jax.Array:
         """The key that `update` with ``key`` draws the actor's actions with."""
         return jax.random.split(key, 3)[0]
 
-    def _noise(self, key: jax.Array, progress: jax.Array | float) -> _Noise:
+    def end_of(self, name: str, segment: jax.Array, whole: bool = False) -> tuple[Draw, int]:
+        """How a network runs to the end of its ``segment``-th one (from 1), and the most applications that are graded.
+
+        Gradients flow through that segment, or the ``whole`` way to its end; in both cases through the last
+        applications only if their number is bounded.
+        """
+        trunk = getattr(self, name).trunk_config
+        each = trunk.applications // self.supervision.segments
+        most = min(trunk.applications if whole else each, trunk.window or trunk.applications)
+        count = jnp.asarray(segment * each, jnp.int32)
+        return Draw(count=count, graded=jnp.minimum(count, most)), most
+
+    def _noise(self, key: jax.Array, progress: jax.Array | float) -> Noise:
         _, latent_key, draw_key = jax.random.split(key, 3)
-        draws: dict[str, Draw | None] = dict.fromkeys(NETWORKS)
-        if self.law is not None:
-            keys = jax.random.split(draw_key, len(NETWORKS)) if self.per_network else [draw_key] * len(NETWORKS)
-            for name, own_key in zip(NETWORKS, keys, strict=True):
-                window = getattr(self, name).trunk_config.window or self.law.largest
-                draws[name] = draw(self.law, window, self.progressive, own_key, jnp.float32(progress))
         latents = dict(zip(NETWORKS, jax.random.split(latent_key, len(NETWORKS)), strict=True))
-        return _Noise(action=self.action_key(key), latents=latents, draws=draws)
+        noise = Noise(action=self.action_key(key), latents=latents, draws=dict.fromkeys(NETWORKS))
+        if self.supervision.kind == "all":
+            return self._noise_everywhere(noise, draw_key)
+        keys = jax.random.split(draw_key, len(NETWORKS)) if self.per_network else [draw_key] * len(NETWORKS)
+        for name, own_key in zip(NETWORKS, keys, strict=True):
+            if self.law is not None:
+                window = getattr(self, name).trunk_config.window or self.law.largest
+                noise.draws[name] = draw(self.law, window, self.progressive, own_key, jnp.float32(progress))
+            elif self.supervision.kind == "drawn":
+                segment = self._draw_segment(own_key)
+                noise.draws[name] = self.end_of(name, segment, whole=True)[0]
+        if self.supervision.kind == "drawn" and not self.per_network:
+            noise = noise.replace(segment=segment)
+        return noise
 
-    def _total_loss(
-        self, params: dict[str, Any], batch: Batch, hyper: Hyper, noise: _Noise
-    ) -> tuple[jax.Array, losses.Metrics]:
-        """Sum of the three losses, parted by stop_gradient so that each trains its own parameters.
+    def _draw_segment(self, key: jax.Array) -> jax.Array:
+        """Uniform from 1 to the number of segments, as ``--train-recurrence uniform`` draws a count with this key."""
+        most = self.supervision.segments
+        return draw(TrainRecurrence.uniform(1, most), most, 0.0, key, jnp.float32(0)).count
 
-        One pass for all three lets the actor's loss use the critic's psi(g) instead of computing it again.
-        """
-        draws, latents = noise.draws, noise.latents
-        phi = self._phi(params["phi"], batch.state, batch.action, draws["phi"], latents["phi"])
-        psi = self._psi(params["psi"], batch.goal, draws["psi"], latents["psi"])
-        logits = losses.pairwise_energy(self.energy_name, phi, psi)
-        critic_loss, critic_metrics = losses.contrastive_loss(self.loss, logits, hyper.logsumexp_penalty)
-
-        frozen = jax.lax.stop_gradient
-        goal, goal_psi = self._mix_goals(batch.goal), self._mix_goals(frozen(psi))
-        outputs = self._actor(params["actor"], batch.state, goal, draws["actor"], latents["actor"])
-        action, log_prob = losses.sample_action(outputs, noise.action)
-        chosen_phi = self._phi(frozen(params["phi"]), batch.state, action, draws["phi"], latents["phi"])
-        reached = losses.energy(self.energy_name, chosen_phi, goal_psi)
-        log_temperature = params["log_temperature"]
-        actor_loss, actor_metrics = losses.actor_loss(log_prob, reached, jnp.exp(log_temperature))
-        temperature_loss, temperature_metrics = losses.temperature_loss(
-            log_temperature, log_prob, hyper.target_entropy * self.action_size
-        )
-        total = critic_loss + actor_loss + temperature_loss
-        return total, {**critic_metrics, **actor_metrics, **temperature_metrics}
-
-    def _mix_goals(self, goals: jax.Array) -> jax.Array:
-        """``goals [B, ...]`` with the first share of them replaced by those of the next transition.
-
-        Transitions of a batch are drawn independently, so the next one's goal is a random one.
-        """
-        count = round(self.random_goals * goals.shape[0])
-        return jnp.concatenate([jnp.roll(goals, -1, axis=0)[:count], goals[count:]]) if count else goals
+    def _noise_everywhere(self, noise: Noise, key: jax.Array) -> Noise:
+        """What is drawn where all segments are supervised: the actor's, and the pair that is contrasted."""
+        segment_key, first_key, other_key = jax.random.split(key, 3)
+        segments = self.supervision.segments
+        segment = self._draw_segment(segment_key)
+        noise = noise.replace(segment=segment)
+        if not self.supervision.actor_all:
+            noise.draws["actor"] = self.end_of("actor", segment)[0]
+        if self.supervision.cross_depth:
+            first = jax.random.randint(first_key, (), 0, segments)
+            other = (first + jax.random.randint(other_key, (), 1, segments)) % segments
+            noise = noise.replace(pair=(first, other))
+        return noise
 
     def _actor(
         self, params: Params, state: jax.Array, goal: jax.Array, depth: Depth = None, key: jax.Array | None = None
@@ -233,7 +243,13 @@ def _action_change(before: Halting, after: Halting) -> jax.Array:
 
     That of the Gaussians before tanh, which is the same, for tanh is one to one.
     """
-    (old_mean, old_log_std), (mean, log_std) = (losses.policy_distribution(h.outputs) for h in (before, after))
+    (old_mean, old_log_std), (mean, log_std) = (losses.policy_distribution(h.outputs.output) for h in (before, after))
     ratio = jnp.exp(2 * (log_std - old_log_std))
     shift = ((mean - old_mean) / jnp.exp(old_log_std)) ** 2
     return jnp.sum(0.5 * (ratio + shift - 1) - (log_std - old_log_std), axis=-1)
+
+
+def _foreseen_gain(before: Halting, after: Halting) -> jax.Array:
+    """What the halting head expects the energy to gain by going on: ``[B]``."""
+    del before
+    return after.outputs.halt

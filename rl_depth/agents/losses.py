@@ -171,6 +171,24 @@ def temperature_loss(
     return loss, {"temperature_loss": loss, "temperature": temperature}
 
 
+def foresight_loss(foreseen: jax.Array, logits: jax.Array) -> jax.Array:
+    """Of phi's halting head ``[B]``: does it know whether the positive is ranked first in ``logits [B, B]``, held here?
+
+    Binary cross-entropy of ``sigmoid(foreseen)``, as HRM and TRM learn whether their answer is right.
+    """
+    first = jnp.argmax(logits, axis=1) == jnp.arange(len(logits))
+    return jnp.mean(jax.nn.softplus(foreseen) - first * foreseen)
+
+
+def gain_loss(foreseen: jax.Array, gain: jax.Array) -> jax.Array:
+    """Of the actor's halting head: mean squared error against what the energy gains by going on, which is held.
+
+    Args:
+      foreseen, gain: ``[...]``, in units of the energy.
+    """
+    return jnp.mean(jnp.square(foreseen - jax.lax.stop_gradient(gain)))
+
+
 # Bounds of the actor's log standard deviation.
 LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0
 

@@ -7,26 +7,39 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from ..config import Config, ConfigError, Whole, Wholes
-from .common import Switch, at_least, start, write_json
+from .common import OutFolder, ResultFile, Switch, at_least, start, write_json
 
 
-def cost(*, config: Config = Config(), json: Path | None = None) -> None:  # noqa: B008 - frozen
-    """Print an agent's parameters, operations and memory, and the time they imply on this device.
+def cost(
+    *,
+    config: Config = Config(),  # noqa: B008 - frozen
+    preset: str | None = None,
+    json: ResultFile | None = None,
+) -> None:
+    """Print what a run takes: parameters, operations, memory as counted and as compiled, whether it fits this device.
 
     Parameters
     ----------
+    preset
+        Start from a preset, named or a TOML file; flags go on top.
     json
         Write the numbers to this file too.
     """
+    del preset  # main() made it the source of the options that no flag gave
     start()
-    from .. import terminal
+    from .. import device, terminal
     from ..agents.cost import agent_cost, agent_memory
+    from ..bench import planned
+    from ..bench import speed as measure
     from ..training.trainer import make_env
 
     env = make_env(config)
     found = agent_cost(config, env.state_size, env.goal_size, env.action_size)
     memory = agent_memory(config, found, env.state_size, env.action_size)
-    rate = bench.matmul_rate(config.width, config.batch_size)
+    rate = measure.matmul_rate(config.width, config.batch_size)
+    plan = planned.plan(config)
+    there = device.memory_bytes(1)
+    saved = config.seeds * (memory.state + memory.replay)
     numbers: dict[str, Any] = {
         "parameters": found.parameters,
         "flops_per_update": found.flops_per_update,
@@ -35,6 +48,11 @@ def cost(*, config: Config = Config(), json: Path | None = None) -> None:  # noq
         "gradient_bytes": memory.gradients,
         "activation_bytes": memory.activations,
         "replay_bytes": memory.replay,
+        "run_counted_bytes": config.seeds * memory.total,
+        "run_planned_bytes": plan.peak,
+        "host_bytes": saved,
+        "device_bytes": there,
+        "fits": None if there is None else plan.peak <= there,
         "device_flops_per_second": rate,
         "update_seconds_at_least": found.flops_per_update / rate,
     }
@@ -48,14 +66,30 @@ def cost(*, config: Config = Config(), json: Path | None = None) -> None:  # noq
         ("memory", "gradients", _mib(memory.gradients)),
         ("memory", "activations of a gradient step", _mib(memory.activations)),
         ("memory", "replay", _mib(memory.replay)),
+        ("memory of the run", f"counted, {_seeds(config)}", _mib(config.seeds * memory.total)),
+        ("memory of the run", f"planned by the compiler, {_seeds(config)}", _mib(plan.peak)),
+        ("memory of the host", "what a checkpoint copies, replay included", _mib(saved)),
         ("rate", "matrix products of this width and batch here", f"{rate / 1e9:,.0f} GFLOP/s"),
         ("time", "a gradient step's matrix products at that rate", f"{1e3 * found.flops_per_update / rate:,.2f} ms"),
     ]
     for line in lines:
         table.add_row(*line)
     terminal.show(table)
+    print(_fit(plan.peak, there))
     if json is not None:
         write_json(json, numbers)
+
+
+def _seeds(config: Config) -> str:
+    return "1 seed" if config.seeds == 1 else f"{config.seeds} seeds"
+
+
+def _fit(peak: int, there: int | None) -> str:
+    """Whether a run fits this device, in words."""
+    if there is None:
+        return "whether it fits this device is unknown: it does not say how much memory it has"
+    fits = "fits" if peak <= there else "does not fit"
+    return f"{fits} this device: {_mib(peak)} of {_mib(there)}"
 
 
 def _mib(size: int) -> str:
@@ -70,8 +104,8 @@ def bench(
     batch: Whole = 256,
     seeds: Wholes = (2, 4),
     peer_python: Path | None = None,
-    out: Path = Path("runs/bench"),
-    json: Path | None = None,
+    out: OutFolder = Path("runs/bench"),
+    json: ResultFile | None = None,
 ) -> None:
     """Measure speed and memory: ours against a textbook update with unrolled layers, in turns, in one process.
 
@@ -96,6 +130,8 @@ def bench(
     """
     for name, value in (("width", width), ("batch", batch)):
         at_least(name, value, 2)
+    for number in seeds:
+        at_least("seeds", number, 1)
     for depth in depths:
         Config(depth=depth)  # refuses what is no depth
     if peer_python is not None and not peer_python.is_file():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,10 +11,65 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from .. import signals
-from ..config import ConfigError
+from ..config import ConfigError, is_there, whole
 
 Switch = Parameter(negative="")
-RunFolders = Annotated[list[Path], Parameter(consume_multiple=True)]
+RunFolders = Annotated[list[Path], Parameter(consume_multiple=True, json_list=False)]
+# One metric or several; either name serves both.
+Metric = Annotated[str | None, Parameter(name=("--metric", "--metrics"))]
+Metrics = Annotated[
+    list[str] | None, Parameter(name=("--metrics", "--metric"), consume_multiple=(1, None), negative="")
+]
+
+
+def _seed(type_: Any, tokens: Sequence[Any]) -> int:
+    number = whole(type_, tokens)
+    if not 0 <= number < 2**31:
+        raise ValueError("must lie in [0, 2^31)")
+    return number
+
+
+Seed = Annotated[int, Parameter(converter=_seed)]
+
+
+def _folder(type_: Any, tokens: Sequence[Any]) -> Path:
+    """A folder to write to, which need not be there yet."""
+    del type_
+    path = Path(tokens[0].value)
+    if not tokens[0].value.strip():
+        raise ValueError("is empty; the current folder is .")
+    if is_there(path) and not path.is_dir():
+        raise ValueError("is a file, not a folder")
+    _check_place(path)
+    return path
+
+
+def _result(type_: Any, tokens: Sequence[Any]) -> Path:
+    """A file to write to; what cannot be written is told of before the work that it is to hold."""
+    del type_
+    path = Path(tokens[0].value)
+    if not tokens[0].value.strip() or path.is_dir():
+        raise ValueError("is a folder, not a file")
+    _check_place(path)
+    return path
+
+
+def _check_place(path: Path) -> None:
+    """Refuse a path that nothing can be written to; makes nothing."""
+    try:
+        os.fspath(path).encode()
+        place = next(place for place in (path, *path.absolute().parents) if place.exists())
+        broken = place is not path and not place.is_dir()
+    except (OSError, ValueError) as error:
+        raise ValueError(f"cannot be written ({getattr(error, 'strerror', None) or error})") from None
+    if broken:
+        raise ValueError(f"cannot be written ({place} is a file)")
+    if not os.access(place, os.W_OK):
+        raise ValueError("cannot be written (no permission)")
+
+
+OutFolder = Annotated[Path, Parameter(converter=_folder)]
+ResultFile = Annotated[Path, Parameter(converter=_result)]
 
 
 def start(*, look: bool = True) -> None:
@@ -39,7 +95,6 @@ def within(option: str, value: int, least: int, most: int) -> None:
 
 
 MOST_EPISODES = 100_000
-MOST_SEED = 2**31 - 1
 
 
 def write_json(file: Path, content: Any) -> None:

@@ -5,10 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
-
 from ..config import HALT_FORMS, ConfigError, Halt, Whole, Wholes
-from .common import MOST_EPISODES, MOST_SEED, RunFolders, Switch, show_notes, start, within, write_json
+from .common import (
+    MOST_EPISODES,
+    Metrics,
+    OutFolder,
+    ResultFile,
+    RunFolders,
+    Seed,
+    Switch,
+    show_notes,
+    start,
+    within,
+    write_json,
+)
 
 
 def evaluate(
@@ -20,10 +30,10 @@ def evaluate(
     stochastic: Annotated[bool, Switch] = False,
     depths: Wholes = (),
     halt: str | None = None,
-    seed: Whole = 0,
+    seed: Seed = 0,
     epoch: str = "latest",
     agent_seed: Whole | None = None,
-    json: Path | None = None,
+    json: ResultFile | None = None,
 ) -> None:
     """Measure what a run's agents can do, per goal difficulty.
 
@@ -40,8 +50,9 @@ def evaluate(
     depths
         Depths to act with, in dense layers, such as 4,8,16 [default: the trained depth].
     halt
-        Let each state choose its depth: fixed-point:EPS[:MAX], action-change:EPS[:MAX] or second-order:EPS[:MAX], where
-        MAX bounds it [default: 256 layers]; or budget:DEPTH for the same depth in every state.
+        Let each state choose its depth: fixed-point:EPS[:MAX], action-change:EPS[:MAX], second-order:EPS[:MAX] or, of
+        agents trained with --halting-head, learned:EPS[:MAX], where MAX bounds it [default: 256 layers]; or
+        budget:DEPTH for the same depth in every state.
     seed
         Seed of the episodes.
     epoch
@@ -52,7 +63,6 @@ def evaluate(
         Write the result to this file [default: one in evaluations/ in the run folder that is named after the options].
     """
     within("episodes", episodes, 1, MOST_EPISODES)
-    within("seed", seed, 0, MOST_SEED)
     if halt is not None and depths:
         raise ConfigError(f"--halt {halt}: chooses the depth itself; drop --depths")
     rule = read_halt(halt)
@@ -77,14 +87,14 @@ def extrapolate(
     /,
     *,
     depths: Wholes = (4, 8, 16, 32, 64, 128, 256),
-    metrics: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    metrics: Metrics = None,
     split: str | None = None,
     episodes: Whole = 32,
-    seed: Whole = 0,
+    seed: Seed = 0,
     epoch: str = "latest",
     agent_seed: Whole | None = None,
-    out: Path = Path("runs/extrapolate"),
-    json: Path | None = None,
+    out: OutFolder | None = None,
+    json: ResultFile | None = None,
 ) -> None:
     """Test looped runs at depths beyond the trained ones: how far capability carries, and how it breaks.
 
@@ -107,17 +117,16 @@ def extrapolate(
     agent_seed
         Only the agent of this seed [default: all].
     out
-        Folder for the heat map, the curves and extrapolation.json.
+        Folder for the heat map, the curves and extrapolation.json [default: runs/extrapolate/ and the inputs' names].
     json
         Write the result to this file too.
     """
     within("episodes", episodes, 1, MOST_EPISODES)
-    within("seed", seed, 0, MOST_SEED)
     if not depths:
         raise ConfigError("--depths: give at least one")
     start()
     from rl_depth.analysis import extrapolation as judging
-    from rl_depth.analysis import plots
+    from rl_depth.analysis import plots, written
     from rl_depth.analysis.compare import compare
 
     from .. import device
@@ -139,11 +148,13 @@ def extrapolate(
         "made_with": device.describe(),
         "runs": judging.report(found, verdicts, seed),
     }
-    write_json(out / "extrapolation.json", content)
+    out = out or written.folder("extrapolate", runs)
+    with written.results(out, "extrapolate") as made:
+        write_json(made / "extrapolation.json", content)
+        plots.extrapolation(found, made / "extrapolation.png")
+        plots.latents(found, made / "latents.png")
     if json is not None:
         write_json(json, content)
-    plots.extrapolation(found, out / "extrapolation.png")
-    plots.latents(found, out / "latents.png")
     for name in ("extrapolation.json", "extrapolation.png", "latents.png"):
         print(f"written: {out / name}")
 

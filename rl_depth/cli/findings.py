@@ -8,16 +8,16 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..config import Whole
-from .common import RunFolders, at_least, show_notes, write_json
+from .common import Metric, Metrics, OutFolder, ResultFile, RunFolders, Seed, at_least, show_notes, write_json
 
 
 def compare(
     inputs: RunFolders,
     /,
     *,
-    out: Path = Path("runs/compare"),
-    metric: str | None = None,
-    json: Path | None = None,
+    out: OutFolder | None = None,
+    metric: Metric = None,
+    json: ResultFile | None = None,
 ) -> None:
     """Compare runs: final capability over seeds with intervals, looped against stacked at equal cost, learning curves.
 
@@ -27,21 +27,23 @@ def compare(
     Parameters
     ----------
     inputs
-        Run folders, folders that hold some, or CSV files with columns env, block, depth, seed, metric, value.
+        Run folders, folders that hold some, or CSV files with columns env, block, depth, metric, and seed, value, or
+        mean, n with se, or sd, or low, high (a 95% interval).
     out
-        Folder for compare.png, profile.png, matched.png, compare.csv and compare.json.
+        Folder for compare.png, profile.png, matched.png, compare.csv and compare.json
+        [default: runs/compare/ and the inputs' names].
     metric
         Metric to compare by, as metrics.jsonl or the table names it [default: success_any, or the first of a table].
     json
         Write the table to this file too.
     """
-    from rl_depth.analysis import outputs
+    from rl_depth.analysis import outputs, written
     from rl_depth.analysis.compare import compare as comparison
 
     from . import tables
 
     result = comparison.compare_inputs(inputs, metric)
-    files = outputs.write_comparison(result, out)
+    files = outputs.write_comparison(result, out or written.folder("compare", inputs))
     tables.show_comparison(result)
     show_notes(result.notes)
     if json is not None:
@@ -54,10 +56,10 @@ def thresholds(
     inputs: RunFolders,
     /,
     *,
-    metrics: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
-    out: Path = Path("runs/thresholds"),
-    seed: Whole = 0,
-    json: Path | None = None,
+    metrics: Metrics = None,
+    out: OutFolder | None = None,
+    seed: Seed = 0,
+    json: ResultFile | None = None,
 ) -> None:
     """Say at which depths capability jumps, or that it does not: jump, gradual, flat or undecided.
 
@@ -68,23 +70,26 @@ def thresholds(
     Parameters
     ----------
     inputs
-        Run folders, folders that hold some, or CSV files with columns env, block, depth, seed, metric, value.
+        Run folders, folders that hold some, or CSV files with columns env, block, depth, metric, and seed, value, or
+        mean, n with se, or sd, or low, high (a 95% interval).
     metrics
-        Metrics to judge [default: success_any, time_at_goal and dist_final of runs, all of a table].
+        Metrics to judge [default: success_any, time_at_goal and dist_final of runs, by mode and by draws; all of a
+        table].
     out
-        Folder for thresholds.png, difficulty.png, locations.png and thresholds.csv, the values that were judged.
+        Folder for thresholds.png, difficulty.png, locations.png and thresholds.csv, the values that were judged
+        [default: runs/thresholds/ and the inputs' names].
     seed
         Seed of the bootstrap.
     json
         Write the verdicts to this file too.
     """
-    from rl_depth.analysis import outputs
+    from rl_depth.analysis import outputs, written
     from rl_depth.analysis.thresholds import verdicts
 
     from . import tables
 
     found = verdicts.judge(inputs, metrics or (), seed=seed)
-    files = outputs.write_verdicts(found, out)
+    files = outputs.write_verdicts(found, out or written.folder("thresholds", inputs))
     tables.show_verdicts(found)
     show_notes(found.notes)
     if json is not None:
@@ -94,7 +99,7 @@ def thresholds(
 
 
 def calibrate(
-    *, simulations: Whole = 20, seeds: Whole = 5, seed: Whole = 0, out: Path = Path("runs/calibrate")
+    *, simulations: Whole = 20, seeds: Whole = 5, seed: Seed = 0, out: OutFolder = Path("runs/calibrate")
 ) -> None:
     """Measure by simulation how often the threshold detection is wrong, and its power.
 
@@ -132,37 +137,40 @@ def calibrate(
 
 
 def report(
-    runs: RunFolders,
+    inputs: RunFolders,
     /,
     *,
-    out: Annotated[Path, Parameter(name=("--out", "-o"))] = Path("runs/report"),
-    metrics: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
-    seed: Whole = 0,
-    json: Path | None = None,
+    out: Annotated[OutFolder | None, Parameter(name=("--out", "-o"))] = None,
+    metrics: Metrics = None,
+    seed: Seed = 0,
+    json: ResultFile | None = None,
 ) -> None:
-    """Report runs in one page that needs no network: findings with numbers, charts, videos, every run.
+    """Report runs or tables in one page that needs no network: findings with numbers, charts, videos, every run.
 
     Videos below the folders, and what `extrapolate` wrote there, are taken in; nothing is rendered or trained.
 
     Parameters
     ----------
-    runs
-        Run folders, or folders that hold some.
+    inputs
+        Run folders, folders that hold some, or CSV files as of `thresholds`.
     out
-        Folder for index.html, figures/ (PNG and PDF) and data/ (CSV and JSON).
+        Folder for index.html, figures/ (PNG and PDF) and data/ (CSV and JSON)
+        [default: runs/report/ and the inputs' names].
     metrics
-        Metrics to judge, the leading one first [default: success_any, time_at_goal and dist_final].
+        Metrics to judge, the leading one first [default: success_any, time_at_goal and dist_final, by mode and
+        by draws; all of a table].
     seed
         Seed of the bootstrap.
     json
         Write all that the page says to this file too.
     """
     from rl_depth.analysis import report as reporting
+    from rl_depth.analysis import written
 
-    written = reporting.write(runs, out, metrics or (), seed)
-    for finding in written.findings:
+    made = reporting.write(inputs, out or written.folder("report", inputs), metrics or (), seed)
+    for finding in made.findings:
         print(finding)
     if json is not None:
-        write_json(json, written.summary)
-    for file in (*written.files, written.page):
+        write_json(json, made.summary)
+    for file in (*made.files, made.page):
         print(f"written: {file}")

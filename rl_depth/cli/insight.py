@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from ..config import ConfigError, Whole, Wholes
-from .common import MOST_SEED, RunFolders, show_notes, start, within, write_json
+from .common import OutFolder, ResultFile, RunFolders, Seed, show_notes, start, within, write_json
 
 MOST_BATCHES = 10_000
 
@@ -20,11 +19,11 @@ def inspect(
     depths: Wholes = (),
     goal: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
     batches: Whole = 8,
-    seed: Whole = 0,
+    seed: Seed = 0,
     epoch: str = "latest",
     agent_seed: Whole | None = None,
-    out: Path = Path("runs/inspect"),
-    json: Path | None = None,
+    out: OutFolder | None = None,
+    json: ResultFile | None = None,
 ) -> None:
     """Look into agents: energy over a maze's floor, residual norms along the trunks, rank of the representations.
 
@@ -45,20 +44,19 @@ def inspect(
     agent_seed
         Only the agent of this seed [default: all].
     out
-        Folder for energy_maps.png (mazes only), norms.png, ranks.png and inspect.json.
+        Folder for energy_maps.png (mazes only), norms.png, ranks.png and inspect.json
+        [default: runs/inspect/ and the inputs' names].
     json
         Write the numbers to this file too.
     """
     within("batches", batches, 1, MOST_BATCHES)
-    within("seed", seed, 0, MOST_SEED)
     start()
-    from rl_depth.analysis import inspection
+    from rl_depth.analysis import inspection, written
     from rl_depth.analysis.compare import compare
 
     from .. import device
     from ..evaluation import internals
     from ..evaluation.policy import Which
-    from ..runs import written_to
     from . import tables
 
     chosen = compare.collect(runs)
@@ -75,11 +73,12 @@ def inspect(
         raise ConfigError(f"--goal {goal[0]:g} {goal[1]:g}: no run is in a maze; drop it")
     found.sort(key=lambda one: (one.config.env, one.config.block, one.shown_depth, one.label))
     names = [*(["energy_maps"] if mapped else []), "norms", "ranks"]
-    with written_to(out):
-        for name in names:
-            getattr(inspection, name)(found, out / f"{name}.png")
     content = [one.to_json() for one in found]
-    write_json(out / "inspect.json", content)
+    out = out or written.folder("inspect", runs)
+    with written.results(out, "inspect") as made:
+        for name in names:
+            getattr(inspection, name)(found, made / f"{name}.png")
+        write_json(made / "inspect.json", content)
     if json is not None:
         write_json(json, content)
     tables.show_inspections(found)
@@ -93,10 +92,10 @@ def grid(
     *,
     x: str | None = None,
     y: str | None = None,
-    metric: str = "success_any",
-    seed: Whole = 0,
-    out: Path = Path("runs/grid"),
-    json: Path | None = None,
+    metric: Annotated[str, Parameter(name=("--metric", "--metrics"))] = "success_any",
+    seed: Seed = 0,
+    out: OutFolder | None = None,
+    json: ResultFile | None = None,
 ) -> None:
     """Draw a metric over two options of a sweep: interquartile mean over seeds and its 95% interval in each cell.
 
@@ -116,21 +115,20 @@ def grid(
     seed
         Seed of the bootstrap.
     out
-        Folder for grid.png and grid.json.
+        Folder for grid.png and grid.json [default: runs/grid/ and the inputs' names].
     json
         Write the cells to this file too.
     """
-    within("seed", seed, 0, MOST_SEED)
     from rl_depth.analysis import grid as layout
+    from rl_depth.analysis import written
 
     from . import tables
 
     found = layout.grid(runs, metric, x, y, seed=seed)
-    layout.write(found, out)
-    write_json(out / "grid.json", found.rows)
+    files = layout.write(found, out or written.folder("grid", runs))
     if json is not None:
         write_json(json, found.rows)
     tables.show_grid(found)
     show_notes(found.notes)
-    for name in ("grid.png", "grid.json"):
-        print(f"written: {out / name}")
+    for file in files:
+        print(f"written: {file}")

@@ -8,11 +8,11 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..config import ConfigError, Whole
-from .common import MOST_EPISODES, MOST_SEED, Switch, start, within
+from .common import MOST_EPISODES, OutFolder, Seed, Switch, start, within
 
 
 def render(
-    runs: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
+    runs: Annotated[list[Path] | None, Parameter(consume_multiple=True, json_list=False)] = None,
     /,
     *,
     env: str | None = None,
@@ -21,10 +21,10 @@ def render(
     backend: str | None = None,
     episodes: Whole = 2,
     depth: Whole | None = None,
-    seed: Whole = 0,
+    seed: Seed = 0,
     epoch: str | None = None,
     agent_seed: Whole | None = None,
-    out: Path | None = None,
+    out: OutFolder | None = None,
     gif: Annotated[bool, Switch] = False,
     size: Annotated[tuple[Whole, Whole], Parameter(negative="")] = (480, 360),
 ) -> None:
@@ -60,38 +60,45 @@ def render(
         Width and height of one picture, pixels.
     """
     within("episodes", episodes, 1, MOST_EPISODES)
-    within("seed", seed, 0, MOST_SEED)
     for side in size:
         if not 64 <= side <= 4096:
             raise ConfigError(f"--size {size[0]} {size[1]}: each must lie in 64 to 4096 pixels")
-    if bool(runs) == (env is not None):
-        raise ConfigError("render: give run folders, or --env NAME --policy random, not both and not neither")
-    if env is not None and policy != "random":
-        raise ConfigError(f"--policy {policy}: with --env it must be random")
-    if env is None and (policy is not None or backend is not None):
-        raise ConfigError("--policy and --backend go with --env; a run has its own")
-    if env is not None and depth is not None:
-        raise ConfigError(f"--depth {depth}: a random policy has no depth")
-    if env is not None and (epoch is not None or agent_seed is not None):
-        raise ConfigError("--epoch and --agent-seed go with runs; a random policy has neither")
+    _check_who(runs, env, policy, backend, {"depth": depth, "epoch": epoch, "agent-seed": agent_seed})
     start()
-    from .. import device
-    from ..evaluation import episodes as shown
+    from .. import device, interrupts
+    from ..evaluation import episodes as recording
     from ..evaluation.policy import Which
 
     which = Which.parse(epoch, agent_seed)
-    options = shown.Options(split=split, episodes=episodes, depth=depth, seed=seed, size=size, gif=gif, which=which)
-    with device.memory_told():
+    options = recording.Options(split=split, episodes=episodes, depth=depth, seed=seed, size=size, gif=gif, which=which)
+    with interrupts.tidying(), device.memory_told():
         if env is not None:
-            files = shown.show_random(env, backend, options, out)
+            files = recording.show_random(env, backend, options, out)
         else:
-            files = shown.show_runs(runs or [], options, out)
+            files = recording.show_runs(runs or [], options, out)
     for file in files:
         print(f"written: {file}")
 
 
+def _check_who(
+    runs: list[Path] | None, env: str | None, policy: str | None, backend: str | None, of_runs: dict[str, object]
+) -> None:
+    """Either runs, or an environment with a policy and none of the options ``of_runs``."""
+    if bool(runs) == (env is not None):
+        raise ConfigError("render: give run folders, or --env NAME --policy random, not both and not neither")
+    if env is not None and policy is None:
+        raise ConfigError("render: --env needs --policy random; an agent is shown by naming its run")
+    if env is not None and policy != "random":
+        raise ConfigError(f"--policy {policy}: with --env it must be random")
+    if env is None and (policy is not None or backend is not None):
+        raise ConfigError("--policy and --backend go with --env; a run has its own")
+    for name, value in of_runs.items():
+        if env is not None and value is not None:
+            raise ConfigError(f"--{name} {value}: a random policy has no {name.replace('-', ' ')}")
+
+
 def envs(
-    names: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    names: Annotated[list[str] | None, Parameter(consume_multiple=True, json_list=False)] = None,
     /,
     *,
     check: Annotated[bool, Switch] = False,
@@ -115,6 +122,11 @@ def envs(
     from ..runs import RunError
     from . import tables
 
+    try:
+        for name in chosen if names else ():
+            registry.make(name)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     if not check:
         tables.show_environments(chosen)
     elif broken := tables.check_environments(chosen):

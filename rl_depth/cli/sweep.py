@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Group, Parameter
 
 from ..config import ConfigError, Whole
-from .common import Switch, at_least, start, write_json
+from .common import OutFolder, ResultFile, Switch, at_least, show_notes, start, write_json
 
 if TYPE_CHECKING:
     from ..sweeps.estimates import Estimate
     from ..sweeps.executors import Executor
+    from ..sweeps.grids import Plan
     from ..sweeps.schedule import Task
     from ..sweeps.sweep import Cell
 
@@ -42,28 +43,40 @@ class Cluster:
 
 
 def sweep(
-    file: Path,
-    /,
-    *flags: Annotated[str, Parameter(allow_leading_hyphen=True)],
-    out: Path | None = None,
+    *words: Annotated[str, Parameter(name="FILE-OR-FLAGS", allow_leading_hyphen=True)],
+    grid: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
+    preset: str | None = None,
+    out: OutFolder | None = None,
     executor: Literal["local", "slurm", "ray"] = "local",
     workers: Whole | None = None,
     retries: Whole = 1,
     dry_run: Annotated[bool, Switch] = False,
     quiet: Annotated[bool, Switch] = False,
-    json: Path | None = None,
+    tensorboard: Annotated[bool, Switch] = False,
+    wandb: str | None = None,
+    json: ResultFile | None = None,
     cluster: Cluster = Cluster(),
 ) -> None:
     """Train every cell of a grid; called again, it does what is left to do.
 
+    rl-depth sweep --depth 4,8,16 --block stacked,looped --seeds 5 --out runs/depths
+
+    rl-depth sweep thresholds --env-steps 100000
+
+    What was run is written into the folder as sweep.toml, and `rl-depth sweep FOLDER` goes on with it.
+
     Parameters
     ----------
-    file
-        Sweep: options of `train`, and under [grid] lists of values to combine.
-    flags
-        Further options of `train`, on top of the file's.
+    words
+        A sweep: a TOML file with options of `train` and lists of values under [grid], a folder that a sweep was run
+        into, or the name of one that ships, such as thresholds; and options of `train`, with one value for all cells
+        or several to combine: --depth 4,8,16. The sweep may be left out.
+    grid
+        Options with lists of values too: --grid depth=4,8 block=stacked,looped.
+    preset
+        Start from a preset, named or a TOML file; the sweep's file and flags go on top.
     out
-        Folder of the cells' run folders [default: runs/sweep/FILE].
+        Folder of the cells' run folders [default: one below runs/sweep, named after FILE or what varies].
     executor
         Processes of this machine, jobs of a Slurm cluster, or tasks of a Ray cluster.
     workers
@@ -74,6 +87,10 @@ def sweep(
         Print the cells with parameters, operations, estimated time and memory; run nothing.
     quiet
         Show no progress.
+    tensorboard
+        Write TensorBoard event files into the cells' run folders too.
+    wandb
+        Log the cells to this Weights & Biases project too.
     json
         Write the cells, and how each stands, to this file too.
     """
@@ -81,10 +98,14 @@ def sweep(
     if workers is not None:
         at_least("workers", workers, 1)
     _check_cluster(executor, cluster)
+    from ..sweeps import grids
     from ..sweeps import sweep as sweeps
 
-    folder = out if out is not None else Path("runs") / "sweep" / file.stem
-    cells = sweeps.read(file, folder, flags)
+    name = words[0] if words and not words[0].startswith("-") else None
+    file = grids.find_sweep(name) if name is not None else None
+    plan = grids.plan(file, words[0 if name is None else 1 :], grid or (), preset)
+    folder = out if out is not None else _folder(name, file, plan)
+    cells = sweeps.cells(plan, folder)
     sweeps.check_folders(cells)
     # Before JAX is loaded, which warns of the processes that Ray forks.
     where = None if dry_run else _executor(executor, workers, cluster, folder)
@@ -94,6 +115,9 @@ def sweep(
         if json is not None:
             write_json(json, _rows(cells, estimates))
         return
+    where.options = [*(["--tensorboard"] if tensorboard else []), *(["--wandb", wandb] if wandb is not None else [])]
+    note = grids.write(plan, folder)
+    show_notes([note] if note is not None else [])
     from ..sweeps import schedule
 
     try:
@@ -106,8 +130,15 @@ def sweep(
     _conclude(tasks, folder)
 
 
-def watch(root: Path, /, *, once: Annotated[bool, Switch] = False, json: Path | None = None) -> None:
-    """Follow the runs of a folder in a table, until all have finished.
+def _folder(name: str | None, file: Path | None, plan: Plan) -> Path:
+    """Where a sweep goes that was not told: a folder that it was run into before, or one named after it."""
+    if name is not None and Path(name).is_dir():
+        return Path(name)
+    return Path("runs") / "sweep" / (file.stem if file is not None else plan.name())
+
+
+def watch(root: Path, /, *, once: Annotated[bool, Switch] = False, json: ResultFile | None = None) -> None:
+    """Follow the runs of a folder in a table, until none goes on; waits for a folder that does not exist yet.
 
     Parameters
     ----------

@@ -8,14 +8,14 @@ from typing import Annotated
 
 from .. import signals
 from ..config import Config, Whole
-from .common import Switch, start
+from .common import OutFolder, Switch, start
 
 
 def train(
     *,
     config: Config = Config(),  # noqa: B008 - frozen
     preset: str | None = None,
-    out: Path | None = None,
+    out: OutFolder | None = None,
     resume: Annotated[bool, Switch] = False,
     quiet: Annotated[bool, Switch] = False,
     tensorboard: Annotated[bool, Switch] = False,

@@ -1,15 +1,21 @@
 """Options: what an experiment is, where it is read from, and what is refused.
 
-Inside, imports go one way: errors, numbers and specs; options; checks; experiment; presets.
+Inside, imports go one way: errors, numbers, specs, supervision and trunk; options; types; refusals; segments; checks;
+experiment; foreign; parser; presets.
 """
 
-from .checks import PER_SEED, check_depth, check_halt, option_name
+from .checks import PER_SEED, check_depth, check_halt
 from .errors import ConfigError, InputError, RunError, exit_code
 from .experiment import Config
-from .numbers import Whole, Wholes
-from .options import NETWORKS, BlockKind, TrunkConfig
-from .presets import PRESETS, check_keys, explain, find_preset, load, preset_source, read_toml
+from .numbers import Whole, Wholes, whole
+from .options import NETWORKS
+from .parser import explain, unknown_option
+from .presets import PRESETS, check_keys, find_preset, is_there, load, preset_source, read_toml
+from .refusals import option_name
 from .specs import HALT_FORMS, RECURRENCE_FORMS, Halt, TrainRecurrence, parse_per_seed
+from .supervision import Supervision
+from .trunk import BlockKind, TrunkConfig
+from .types import is_switch, read_option
 
 __all__ = [
     "HALT_FORMS",
@@ -23,6 +29,7 @@ __all__ = [
     "Halt",
     "InputError",
     "RunError",
+    "Supervision",
     "TrainRecurrence",
     "TrunkConfig",
     "Whole",
@@ -33,9 +40,14 @@ __all__ = [
     "exit_code",
     "explain",
     "find_preset",
+    "is_switch",
+    "is_there",
     "load",
     "option_name",
     "parse_per_seed",
     "preset_source",
+    "read_option",
     "read_toml",
+    "unknown_option",
+    "whole",
 ]

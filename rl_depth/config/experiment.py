@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from .checks import check
 from .options import Options
+from .types import settle
 
 
 @Parameter(name="*")
@@ -16,9 +17,11 @@ class Config(Options):
     """One experiment: a point-maze agent of depth 8 unless told otherwise.
 
     Raises:
-      ConfigError: on construction, if a value or a combination of values is not allowed.
+      ConfigError: on construction, if a value has the wrong type or is none of its choices, or if a value or a
+        combination of values is not allowed.
     """
 
     def __post_init__(self) -> None:
+        settle(self)
         super().__post_init__()
         check(self)

@@ -12,12 +12,12 @@ from typing import Annotated, Any, Literal, Self
 from cyclopts import Group, Parameter
 
 from .errors import ConfigError
-from .numbers import whole, whole_or_all
+from .numbers import whole, whole_or_word
 from .specs import RECURRENCE_FORMS, TrainRecurrence, parse_per_seed
+from .supervision import SuperviseKind, Supervision
+from .trunk import BlockKind, TrunkConfig, turn_calls
 
 NETWORKS = ("actor", "phi", "psi")
-
-BlockKind = Literal["stacked", "looped", "iru"]
 
 # What a trunk that has no choice of it starts from.
 _FIRST_LATENT = {"stacked": "input", "iru": "zero"}
@@ -32,38 +32,10 @@ def _int(group: Group) -> Parameter:
 _TASK = Group("Task", sort_key=1)
 _NET = Group("Networks", sort_key=2)
 _LOOP = Group("Looped trunks", sort_key=3)
-_LEARN = Group("Learning", sort_key=4)
-_DATA = Group("Collection and replay", sort_key=5)
-_LOG = Group("Evaluation and checkpoints", sort_key=6)
-
-
-@dataclass(frozen=True)
-class TrunkConfig:
-    """One network's trunk, with nothing left to inherit. Options of loops are neutral in a stacked one."""
-
-    block: BlockKind
-    depth: int
-    width: int
-    block_layers: int = 4
-    window: int | None = None  # most applications that gradients flow through; all if None
-    norm: str = "inner"
-    residual_scale: float = 1.0
-    injection: str = "none"
-    latent: str = "input"
-    step_conditioning: bool = False
-    step_limit: float | None = None
-    remat: bool = False
-    precision: str = "float32"
-
-    @property
-    def tied(self) -> bool:
-        """Whether all applications share their weights, so that there may be any number of them."""
-        return self.block != "stacked"
-
-    @property
-    def applications(self) -> int:
-        """Block applications in sequence: blocks of a stacked trunk, recurrence count of any other."""
-        return self.depth // self.block_layers
+_SEGMENT = Group("Supervision along the trunk", sort_key=4)
+_LEARN = Group("Learning", sort_key=5)
+_DATA = Group("Collection and replay", sort_key=6)
+_LOG = Group("Evaluation and checkpoints", sort_key=7)
 
 
 @Parameter(name="*")
@@ -77,6 +49,8 @@ class Options:
     """Options of the environment as in TOML, such as "size=9, max_size=13" [default: none]."""
     backend: Annotated[str | None, Parameter(group=_TASK)] = None
     """Physics backend [default: the environment's first]."""
+    episode_length: Annotated[int | None, _int(_TASK)] = None
+    """Steps after which an episode is cut, in training and evaluation [default: the environment's]."""
     env_steps: Annotated[int, _int(_TASK)] = 160_000
     """Environment steps to train for, per seed; rounded up to whole epochs."""
     seed: Annotated[int, _int(_TASK)] = 0
@@ -85,11 +59,13 @@ class Options:
     """Agents trained together in one program, with seeds SEED, SEED+1, ..."""
 
     block: Annotated[BlockKind, Parameter(group=_NET)] = "stacked"
-    """Trunk: every block with its own weights, one block's weights applied again and again, or a gated cell applied
-    again and again (arXiv 2602.05999)."""
+    """Trunk: every block with its own weights, one block's weights applied again and again, a slow and a fast latent
+    in turns (HRM, arXiv 2506.21734; TRM, arXiv 2510.04871), or a gated cell applied again and again (arXiv
+    2602.05999)."""
     depth: Annotated[int | None, _int(_NET)] = None
-    """Dense layers in sequence in each trunk, a multiple of BLOCK_LAYERS [default: 8; with TRAIN_RECURRENCE its
-    mean for a looped block, its largest count for a stacked one]."""
+    """Dense layers in sequence in each trunk, a multiple of BLOCK_LAYERS, times ROUNDS * (FAST_STEPS + 1) for a
+    two-level block [default: 8; with TRAIN_RECURRENCE its mean for a looped block, its largest count for a stacked
+    one]."""
     width: Annotated[int, _int(_NET)] = 64
     """Units of each hidden layer."""
     block_layers: Annotated[int, _int(_NET)] = 4
@@ -129,17 +105,18 @@ class Options:
     norm: Annotated[Literal["inner", "pre", "post"], Parameter(group=_NET)] = "inner"
     """LayerNorm within the residual branch alone, before it as well, or after the addition as well: before eases
     training at depth, after also bounds a loop's latent (Xiong et al. 2020, arXiv 2002.04745)."""
-    residual_scale: Annotated[float, Parameter(group=_NET)] = 1.0
+    residual_scale: Annotated[float | Literal["learned"], Parameter(group=_NET)] = 1.0
     """Factor of the residual branch; below 1 a deep loop moves less per application (De and Smith 2020, arXiv
-    2002.10444)."""
+    2002.10444). Or learned, one for each block, from 1 (fixed-point reasoners, arXiv 2606.18206)."""
 
     train_recurrence: Annotated[str | None, Parameter(group=_LOOP)] = None
     """Draw the recurrence count anew at each gradient step: fixed:R, uniform:A:B, lognormal-poisson:MEAN[:SIGMA]
     or curriculum:A:B. A stacked trunk then trains with its first blocks only [default: always DEPTH]."""
     recurrence_draw: Annotated[Literal["shared", "per-network"], Parameter(group=_LOOP)] = "shared"
     """One draw for all networks, or one for each of actor, phi and psi."""
-    backprop_steps: Annotated[int | Literal["all"], Parameter(group=_LOOP, converter=whole_or_all)] = "all"
-    """Last applications that gradients flow through, or all; few make deep draws cheap (8 in Geiping et al. 2025)."""
+    backprop_steps: Annotated[int | Literal["all", "one-step"], Parameter(group=_LOOP, converter=whole_or_word)] = "all"
+    """Last applications (of each segment, with SUPERVISE=all) that gradients flow through, or all; few make deep draws
+    cheap (8 in Geiping et al. 2025). With one-step, the last call of each level's block alone (HRM)."""
     progressive: Annotated[float, Parameter(group=_LOOP)] = 0.0
     """Share of gradient steps that start from a random earlier latent (Bansal et al. 2022)."""
     collect_depth: Annotated[int | None, _int(_LOOP)] = None
@@ -156,6 +133,37 @@ class Options:
     step_limit: Annotated[float | None, Parameter(group=_LOOP)] = None
     """Bound of an application's change, relative to the latent's size, so that no loop can run away; a spectral norm
     (Miyato et al. 2018, arXiv 1802.05957) would be undone by LayerNorm [default: none]."""
+    fast_steps: Annotated[int, _int(_LOOP)] = 1
+    """Fast steps before each slow one in a two-level block; with 0 the fast latent stays the input, and one tied level
+    is a looped block."""
+    rounds: Annotated[int, _int(_LOOP)] = 1
+    """Rounds of fast steps and a slow one in one application of a two-level block."""
+    tie_levels: Annotated[bool, Parameter(group=_LOOP)] = False
+    """One block for both levels (TRM), rather than one each (HRM)."""
+    feedback: Annotated[bool, Parameter(group=_LOOP)] = False
+    """Add a two-level network's last output, through a layer that is zero at first, to the input of its next
+    application (TRM)."""
+
+    supervise: Annotated[SuperviseKind, Parameter(group=_SEGMENT)] = "last"
+    """Where the losses stand: at the end of the trunk, at the end of one of SEGMENTS drawn at each gradient step, or at
+    the end of each, which starts from the latent of the one before without its gradients (deep supervision, HRM)."""
+    segments: Annotated[int | None, _int(_SEGMENT)] = None
+    """Segments of equally many applications that each trunk is parted into [default: none]."""
+    segment_weights: Annotated[Literal["equal", "late"], Parameter(group=_SEGMENT)] = "equal"
+    """Weights of the segments' losses: all alike, or in proportion to the segment's number."""
+    actor_segments: Annotated[Literal["drawn", "all"], Parameter(group=_SEGMENT)] = "drawn"
+    """With SUPERVISE=all, the actor's loss at one segment drawn at each gradient step, or at all of them, dearly."""
+    cross_depth: Annotated[bool, Parameter(group=_SEGMENT)] = False
+    """With SUPERVISE=all, contrast phi at one drawn segment with psi at another too: the same answer at any depth."""
+    consistency: Annotated[float, Parameter(group=_SEGMENT)] = 0.0
+    """With SUPERVISE=all, weight of the squared distance, in each network, of what the head reads at a drawn segment
+    from what it reads at the last one, both normalised, the latter held (LoopFormer 2026)."""
+    segment_horizon: Annotated[float | None, Parameter(group=_SEGMENT)] = None
+    """C: segment s is supervised with goals of its own, drawn with gamma 1 - 1 / (C s) in place of GAMMA, so that depth
+    buys horizon; the actor's goals are its segment's, or the last one's with SUPERVISE=all [default: none]."""
+    halting_head: Annotated[bool, Parameter(group=_SEGMENT)] = False
+    """Learn when to stop, beside the rest: the actor, what the energy would still gain by going on from a drawn segment
+    to the last (for `evaluate --halt learned:EPS`); phi, whether the positive is ranked first."""
 
     algorithm: Annotated[Literal["crl"], Parameter(group=_LEARN)] = "crl"
     """Contrastive RL (Eysenbach et al. 2022)."""
@@ -182,6 +190,9 @@ class Options:
     """Adam's learning rate of the entropy temperature."""
     target_entropy: Annotated[float, Parameter(group=_LEARN)] = -0.5
     """Entropy that the temperature aims for, nats per action dimension."""
+    ema: Annotated[float | None, Parameter(group=_LEARN)] = None
+    """Decay per gradient step of an average of the parameters, which acts and is measured in evaluation; data is
+    collected without it (0.999 in TRM) [default: none]."""
     per_seed: Annotated[str | None, Parameter(group=_LEARN)] = None
     """Values that differ between the seeds, one per seed, as in TOML: "actor_lr=[1e-3, 3e-4, 1e-4]"; of actor_lr,
     critic_lr, temperature_lr, gamma, logsumexp_penalty and target_entropy [default: all seeds alike]."""
@@ -204,6 +215,8 @@ class Options:
     """Evaluations over the run, evenly spaced; at most one per epoch."""
     eval_episodes: Annotated[int, _int(_LOG)] = 128
     """Episodes of one evaluation during training."""
+    eval_split: Annotated[str | None, Parameter(group=_LOG)] = None
+    """Starts and goals that agents are evaluated on, such as train [default: the environment's evaluation goals]."""
     checkpoint_every: Annotated[int, _int(_LOG)] = 1
     """Evaluations between two checkpoints."""
     keep_checkpoints: Annotated[int, _int(_LOG)] = 2
@@ -221,9 +234,10 @@ class Options:
 
     def _default_depth(self) -> int:
         law = self.recurrence()
+        turn = max(self.block_layers * turn_calls(self.block, self.rounds, self.fast_steps), 1)
         if law is None:
-            return _DEFAULT_DEPTH
-        return self.block_layers * (law.largest if self.block == "stacked" else round(law.mean))
+            return turn * max(round(_DEFAULT_DEPTH / turn), 1) if self.block == "two-level" else _DEFAULT_DEPTH
+        return turn * (law.largest if self.block == "stacked" else round(law.mean))
 
     def options_of_env(self) -> dict[str, Any]:
         """``env_options`` as keyword arguments.
@@ -268,17 +282,35 @@ class Options:
             known = str(error) if RECURRENCE_FORMS in str(error) else f"{error}; forms: {RECURRENCE_FORMS}"
             raise ConfigError(f"--train-recurrence {self.train_recurrence}: {known}") from None
 
+    def supervision(self) -> Supervision:
+        """Where along the trunks the losses stand."""
+        return Supervision(
+            kind=self.supervise,
+            segments=self.segments or 1,
+            late=self.segment_weights == "late",
+            actor_all=self.actor_segments == "all",
+            cross_depth=self.cross_depth,
+            consistency=self.consistency,
+            horizon=self.segment_horizon,
+            halting=self.halting_head,
+        )
+
+    def source(self, network: str, option: str) -> str:
+        """The field that gives a network its ``"block"``, ``"depth"`` or ``"width"``."""
+        owners = (network, "critic") if network in ("phi", "psi") else (network,)
+        fields = (f"{owner}_{option}" for owner in owners)
+        return next((field for field in fields if getattr(self, field) is not None), option)
+
     def trunk(self, network: str) -> TrunkConfig:
         """The trunk of ``"actor"``, ``"phi"`` or ``"psi"`` after inheritance."""
-        owners = (network, "critic", "") if network in ("phi", "psi") else (network, "")
 
         def inherited(option: str) -> Any:
-            values = (getattr(self, f"{owner}_{option}" if owner else option) for owner in owners)
-            return next(value for value in values if value is not None)
+            return getattr(self, self.source(network, option))
 
         block, depth = inherited("block"), inherited("depth")
-        law, tied, looped = self.recurrence(), block != "stacked", block == "looped"
-        window = None if self.backprop_steps == "all" else self.backprop_steps
+        law, tied, looped = self.recurrence(), block != "stacked", block in ("looped", "two-level")
+        levels = {name: getattr(self, name) for name in ("fast_steps", "rounds", "tie_levels", "feedback")}
+        window = {"all": None, "one-step": 1}.get(self.backprop_steps, self.backprop_steps)
         if law is not None:
             window = law.largest if window is None else min(window, law.largest)
         return TrunkConfig(
@@ -287,6 +319,7 @@ class Options:
             width=inherited("width"),
             block_layers=self.block_layers,
             window=window if tied else None,
+            one_step=self.backprop_steps == "one-step" and block == "two-level",
             norm="inner" if block == "iru" else self.norm,
             residual_scale=1.0 if block == "iru" else self.residual_scale,
             injection=self.injection if looped else "none",
@@ -295,6 +328,7 @@ class Options:
             step_limit=self.step_limit if looped else None,
             remat=self.remat,
             precision=self.precision,
+            **(levels if block == "two-level" else {}),
         )
 
     def collector(self) -> Self | None:
@@ -307,6 +341,11 @@ class Options:
             return None
         own = dict.fromkeys(f"{owner}_depth" for owner in ("actor", "critic", "phi", "psi", "collector"))
         return dataclasses.replace(self, depth=self.collector_depth, **own)
+
+    @property
+    def goal_gamma(self) -> float:
+        """Discount of the goals at the agent's own depth: of all goals, or of the last segment's."""
+        return self.gamma if self.segment_horizon is None else self.supervision().gammas()[-1]
 
     @property
     def epoch_env_steps(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,6 +13,9 @@ from cyclopts.config import Toml
 
 from .errors import ConfigError
 from .experiment import Config
+from .foreign import advice
+from .parser import explain
+from .types import short
 
 PRESETS = Path(__file__).resolve().parent.parent / "configs"
 
@@ -25,15 +27,23 @@ def find_preset(name: str) -> Path:
       ConfigError: no such preset; names the nearest.
     """
     path = Path(name)
-    if path.suffix == ".toml" or path.exists():
-        if not path.is_file():
-            raise ConfigError(f"preset {name}: no such file")
+    if path.suffix == ".toml" or is_there(path):
+        if not is_there(path) or not path.is_file():
+            raise ConfigError(f"preset {short(name)}: no such file")
         return path
     known = {file.stem: file for file in sorted(PRESETS.glob("*.toml"))}
     if name in known:
         return known[name]
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or list(known)
-    raise ConfigError(f"preset {name!r}: no such preset or .toml file; there are {', '.join(near)}")
+    raise ConfigError(f"preset {short(repr(name))}: no such preset or .toml file; there are {', '.join(near)}")
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a file or folder at a path; there is none at one that no file system can hold."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or with a null byte
+        return False
 
 
 def load(path: Path, flags: Sequence[str] = ()) -> Config:
@@ -83,6 +93,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read (not UTF-8 text)") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, tables of thousands of levels
+        raise ConfigError(f"{path}: holds what no option can be ({' '.join(str(error).split())[:100]})") from None
 
 
 def check_keys(path: Path, table: Iterable[str], place: str = "", more: Sequence[str] = ()) -> None:
@@ -101,12 +113,5 @@ def check_keys(path: Path, table: Iterable[str], place: str = "", more: Sequence
     for key in table:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=3, cutoff=0.4)
-            hint = f"; nearest: {', '.join(near)}" if near else "; `rl-depth train --help` lists all"
-            raise ConfigError(f"{path}: {place}unknown key {key!r}{hint}")
-
-
-def explain(error: CycloptsError, preset: Path | None = None) -> str:
-    """One line that says what was wrong with the options, and in which file if it was one."""
-    text = " ".join(str(error).split())
-    from_file = re.search(r"\[\w+\]", text) is not None and preset is not None
-    return f"{preset}: {text}" if from_file and str(preset) not in text else text
+            hint = f"nearest: {', '.join(near)}" if near else "`rl-depth train --help` lists all"
+            raise ConfigError(f"{path}: {place}unknown key {short(repr(key))}; {advice(key) or hint}")

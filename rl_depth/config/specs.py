@@ -12,16 +12,17 @@ from typing import Literal
 MOST_APPLICATIONS = 2**16
 """Of a block: beyond that, a program is no use to anybody, and may not end."""
 
-_WIDEST = 5.0  # sigma: the law's upper percentile is e^(2.3 sigma) times its median
 _TAIL = 8  # a log-normal Poisson count is cut at so many times its mean; beyond lie well below 1% of the draws
+_MOST_LAYERS = 2**31 - 1  # of a halting rule, before the block is known
+_WIDEST = 4.0  # sigma; draws of a wider law are all cut
 _SIGMA = 0.5  # Geiping et al. (2025)
 
 RECURRENCE_FORMS = "fixed:R, uniform:A:B, lognormal-poisson:MEAN[:SIGMA] or curriculum:A:B"
 
-HaltRule = Literal["budget", "fixed-point", "action-change", "second-order"]
-HALT_FORMS = "budget:DEPTH, fixed-point:EPS[:MAX], action-change:EPS[:MAX] or second-order:EPS[:MAX]"
+HaltRule = Literal["budget", "fixed-point", "action-change", "second-order", "learned"]
+_WITH_EPS = ("fixed-point", "action-change", "second-order", "learned")
+HALT_FORMS = "budget:DEPTH, " + " or ".join(", ".join(f"{rule}:EPS[:MAX]" for rule in _WITH_EPS).rsplit(", ", 1))
 _DEEPEST = 256
-_MOST_LAYERS = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class TrainRecurrence:
     high: int
     mean: float
     sigma: float = 0.0
+
+    @classmethod
+    def uniform(cls, low: int, high: int) -> TrainRecurrence:
+        """The law ``uniform:low:high``."""
+        return cls("uniform", low, high, (low + high) / 2)
 
     @classmethod
     def parse(cls, text: str) -> TrainRecurrence:
@@ -103,6 +109,7 @@ class Halt:
     - ``action-change``: the action distribution has, ``KL(pi' || pi) < eps`` (after Geiping et al. 2025).
     - ``second-order``: the latent's steps have stopped changing, ``||(h'' - h') - (h' - h)|| / ||h'|| < eps``
       twice in a row (Pappone et al. 2025, arXiv 2509.23314; they have no ``||h'||``).
+    - ``learned``: the actor's halting head expects the energy to gain less than eps by going on to the trained depth.
 
     Attributes:
       rule: one of these.
@@ -124,7 +131,7 @@ class Halt:
         rule, *numbers = text.split(":")
         if rule == "budget" and len(numbers) == 1:
             return cls(rule, None, _count(numbers[0], _MOST_LAYERS))
-        if rule not in ("fixed-point", "action-change", "second-order") or len(numbers) not in (1, 2):
+        if rule not in _WITH_EPS or len(numbers) not in (1, 2):
             raise ValueError(f"must be {HALT_FORMS}")
         return cls(rule, _positive(numbers[0]), _count(numbers[1], _MOST_LAYERS) if len(numbers) == 2 else _DEEPEST)
 
@@ -163,9 +170,9 @@ def _count(text: str, most: int = MOST_APPLICATIONS) -> int:
     try:
         count = int(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not a whole number") from None
+        raise ValueError(f"{text[:40]!r} is not a whole number") from None
     if not 1 <= count <= most:
-        raise ValueError(f"{count}: must lie in 1 to {most}")
+        raise ValueError(f"{text[:40]}: must lie in 1 to {most}")
     return count
 
 
@@ -173,7 +180,7 @@ def _positive(text: str) -> float:
     try:
         number = float(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not a number") from None
+        raise ValueError(f"{text[:40]!r} is not a number") from None
     if not 0 < number < math.inf:
         raise ValueError(f"{number:g}: must be positive and finite")
     return number

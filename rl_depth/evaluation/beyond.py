@@ -15,7 +15,7 @@ from . import capability, heldout
 _TRAINED = 0.99  # share of the gradient steps that the largest trained count covers: laws may have a long tail
 
 # What a label says first, and what tells no runs apart.
-_NAMED = ("block", "train_recurrence", "depth", "seed", "seeds")
+_NAMED = ("block", "train_recurrence", "supervise", "segments", "depth", "seed", "seeds")
 
 
 def those_that_reach(found: Sequence[runs.Run], depths: Sequence[int]) -> tuple[list[runs.Run], list[runs.Run]]:
@@ -60,10 +60,11 @@ def _measure(run: runs.Run, label: str, protocol: capability.Protocol, metrics: 
         label=label,
         path=run.path,
         config=config,
-        trained=_largest_count(config) * config.block_layers,
+        trained=_largest_count(config) * config.trunk("actor").turn_layers,
         depths=np.array(depths),
         capability={m: np.array([row[m] for row in rows], float).reshape(shape) for m in metrics},
         critic={name: probes.pop(name) for name in ("categorical_accuracy", "infonce")},
+        halting={name: probes.pop(name) for name in heldout.HALTING if name in probes},
         latents=probes,
     )
 
@@ -83,7 +84,8 @@ def labels(configs: Sequence[Config]) -> list[str]:
 
 def _label(config: Config, varying: Sequence[str]) -> str:
     trunk = config.trunk("actor")
-    parts = [trunk.block, config.train_recurrence or f"fixed:{trunk.applications}"]
+    counts = config.train_recurrence or f"fixed:{trunk.applications}"
+    parts = [trunk.block, counts if config.supervise == "last" else f"{config.supervise} of {config.segments} segments"]
     for name in varying:
         value, default = getattr(config, name), type(config).__dataclass_fields__[name].default
         if value != default or name == "env":

@@ -74,7 +74,7 @@ def evaluate_run(run: runs.Run, protocol: Protocol) -> list[dict[str, Any]]:
       ConfigError: no such split, or a depth that the agents cannot act with.
     """
     config = protocol.which.of(run)
-    env = make_env(config, protocol.split or eval_split(make_env(config)))
+    env = make_env(config, protocol.split or eval_split(make_env(config), config))
     depths = _depths(config, protocol)
     reset_key, run_key = jax.random.split(jax.random.key(protocol.seed))
     reset_keys = _stratified_keys(env, protocol.episodes, reset_key)
@@ -89,7 +89,7 @@ def evaluate_run(run: runs.Run, protocol: Protocol) -> list[dict[str, Any]]:
             row = {"seed": seed, "depth": depth, "split": env.split, "stochastic": protocol.stochastic}
             row |= {"halt": str(protocol.halt)} if protocol.halt else {}
             row |= {"epoch": policy.epoch, "episodes": len(reset_keys)}
-            rows.append(row | _summary(found, config.block_layers))
+            rows.append(row | _summary(found, config.trunk("actor").turn_layers))
     return rows
 
 
@@ -108,7 +108,7 @@ def _depths(config: Config, protocol: Protocol) -> list[int | None]:
     trunk = config.trunk("actor")
     if protocol.halt is not None:
         try:
-            check_halt(trunk, protocol.halt)
+            check_halt(config, protocol.halt)
         except ValueError as error:
             raise ConfigError(f"--halt {protocol.halt}: {error}") from None
         return [None]
@@ -143,7 +143,7 @@ def _depth_spent(spent: np.ndarray, layers: int) -> dict[str, Any]:
 def _program(policy: Policy, env: GoalEnv, protocol: Protocol) -> Any:
     """One compiled program for all seeds and depths."""
     agent, halt = policy.agent, protocol.halt
-    layers = agent.actor.trunk_config.block_layers
+    layers = agent.actor.trunk_config.turn_layers
 
     def run(params: dict[str, Any], depth: jax.Array, reset_keys: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
         def act(observed: jax.Array, goal: jax.Array, action_key: jax.Array) -> Any:

@@ -71,7 +71,7 @@ def show_runs(runs: Sequence[Path], options: Options, out: Path | None = None) -
       RunError: a folder is not a run or has no usable checkpoint.
     """
     loaded = [policy.load(run, options.which.seed, epoch=options.which.epoch) for run in runs]
-    places = [make_env(one.config, options.split or eval_split(one.env)) for one in loaded]
+    places = [make_env(one.config, options.split or eval_split(one.env, one.config)) for one in loaded]
     depths = [_depth(one, options.depth) for one in loaded]
     out = _folder(Path(runs[0]) / "videos" if out is None else out)
     captions = _captions(runs, loaded, depths)
@@ -100,6 +100,8 @@ def show_random(env_name: str, backend: str | None, options: Options, out: Path 
         env = envs.make(env_name, backend=backend)
         env = envs.make(env_name, split=options.split or eval_split(env), backend=backend)
     except ValueError as error:
+        if str(error).startswith("split "):
+            raise ConfigError(f"--split {options.split}: {str(error).partition(': ')[2]}") from None
         raise ConfigError(f"--env {env_name}: {error}") from None
     out = _folder(Path("runs") / "render" / env_name.replace(":", ".") if out is None else out)
 

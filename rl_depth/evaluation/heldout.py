@@ -48,7 +48,7 @@ class HeldOut:
             _, steps = rollout.collect(env, Plain(act), begun, env.episode_length, step_key)
             empty = replay.create(env.episode_length, _ENVS, env.state_size, env.action_size)
             kept = replay.insert(empty, steps)
-            picks = replay.sample(kept, jnp.float32(config.gamma), config.batch_size, batches, pick_key)
+            picks = replay.sample(kept, jnp.float32(config.goal_gamma), config.batch_size, batches, pick_key)
             row, goal_row, copy = picks
             return Batch(
                 state=kept.state[row, copy],
@@ -76,6 +76,47 @@ def critic_by_depth(policy: Policy, held_out: HeldOut, depths: list[int]) -> dic
 
     rows = [jax.device_get(measure(policy.params, held_out.batches, jnp.int32(depth))) for depth in depths]
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+HALTING = ("foreseen", "halted_accuracy", "halted_depth")
+
+
+def critic_halting(policy: Policy, held_out: HeldOut, depths: list[int]) -> dict[str, np.ndarray]:
+    """What phi's halting head knows at each test depth, ``[D]`` each; nothing if it has none.
+
+    ``foreseen``: mean probability that it gives to the positive's being ranked first, to be held against the
+    categorical accuracy. ``halted_accuracy`` and ``halted_depth``: of a critic that stops, pair by pair, at the first
+    of the test depths where that probability exceeds one half, as TRM does, and at this one at the latest.
+    """
+    if not policy.config.halting_head:
+        return {}
+
+    @jax.jit
+    def measure(params: dict[str, Any], batches: Batch, depth: jax.Array) -> tuple[jax.Array, jax.Array]:
+        def one(batch: Batch) -> tuple[jax.Array, jax.Array]:
+            phi, psi = policy.agent.encode(params, batch, depth)
+            logits = losses.pairwise_energy(policy.agent.energy_name, phi, psi)
+            inputs = jnp.concatenate([batch.state, batch.action], axis=-1)
+            foreseen = policy.agent.phi.apply({"params": params["phi"]}, inputs, depth, method=Network.foresee)
+            return foreseen, jnp.argmax(logits, axis=1) == jnp.arange(len(logits))
+
+        return jax.lax.map(one, batches)
+
+    found = [jax.device_get(measure(policy.params, held_out.batches, jnp.int32(depth))) for depth in depths]
+    foreseen, right = (np.stack([own.ravel() for own in parts]) for parts in zip(*found, strict=True))  # [D, N]
+    return halted(np.array(depths), foreseen, right)
+
+
+def halted(depths: np.ndarray, foreseen: np.ndarray, right: np.ndarray) -> dict[str, np.ndarray]:
+    """See `critic_halting`; from the halting head's outputs and whether the positive is first, ``[D, N]`` each."""
+    rows: dict[str, list[float]] = {name: [] for name in HALTING}
+    for last in range(len(depths)):
+        stops = np.concatenate([foreseen[:last] > 0, np.ones_like(foreseen[:1], bool)])
+        at = stops.argmax(axis=0)
+        rows["foreseen"].append(float(np.mean(1 / (1 + np.exp(-foreseen[last])))))
+        rows["halted_accuracy"].append(float(np.mean(right[at, np.arange(right.shape[1])])))
+        rows["halted_depth"].append(float(np.mean(depths[at])))
+    return {name: np.array(values) for name, values in rows.items()}
 
 
 def latents_by_count(policy: Policy, held_out: HeldOut, count: int) -> dict[str, np.ndarray]:
@@ -130,6 +171,7 @@ def probe(
     for agent_seed in range(config.seed, config.seed + config.seeds):
         policy = load(run, agent_seed, epoch=which.epoch)
         held_out = HeldOut.collect(policy, batches, seed)
-        count = max(depths) // config.block_layers
-        rows.append(critic_by_depth(policy, held_out, depths) | latents_by_count(policy, held_out, count))
+        count = max(depths) // policy.agent.actor.trunk_config.turn_layers
+        critic = critic_by_depth(policy, held_out, depths) | critic_halting(policy, held_out, depths)
+        rows.append(critic | latents_by_count(policy, held_out, count))
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}

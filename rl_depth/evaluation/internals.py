@@ -118,7 +118,7 @@ def _norms(agent: Algorithm, config: Config, depth: int | None) -> Any:
     def measure(params: dict[str, Any], samples: Batch) -> dict[str, dict[str, jax.Array]]:
         found = {}
         for name, inputs in _inputs(samples).items():
-            count = (depth or config.trunk(name).depth) // config.block_layers
+            count = (depth or config.trunk(name).depth) // config.trunk(name).turn_layers
             # A trunk of any depth in the memory of one application per batch: sums, not latents, leave the map.
             parts = inputs.reshape(-1, config.batch_size, inputs.shape[-1])
             rows = jax.lax.map(partial(_norms_of_batch, getattr(agent, name), params[name], count=count), parts)
@@ -166,7 +166,7 @@ class _Scene:
     def of(cls, config: Config, goal: Sequence[float] | None, seed: int) -> _Scene | None:
         """The scene of an evaluation episode; None for an environment without a floor."""
         env: Any = make_env(config)
-        env = make_env(config, eval_split(env))
+        env = make_env(config, eval_split(env, config))
         if not hasattr(env, "floor"):
             return None
         state = jax.jit(env.reset)(jax.random.fold_in(jax.random.key(seed), 2))

@@ -87,7 +87,7 @@ class Policy:
         """
         obs, goal = self._read(obs, goal)
         halt = Halt.parse(halt) if isinstance(halt, str) else halt
-        check_halt(self.config.trunk("actor"), halt)
+        check_halt(self.config, halt)
         batch = jnp.broadcast_shapes(obs.shape[:-1], goal.shape[:-1])
         flat = (jnp.broadcast_to(a, (*batch, a.shape[-1])).reshape(-1, a.shape[-1]) for a in (obs, goal))
         action, depth = self._act_until(self.params, *flat, key, halt)
@@ -239,11 +239,15 @@ def _leaves(tree: Any) -> list[tuple[Any, Any]]:
 def _params(
     agent: Algorithm, arrays: dict[str, np.ndarray], index: int, run: runs.Run, whose: str = ""
 ) -> dict[str, Any]:
-    """One seed's parameters out of a checkpoint's arrays; ``whose`` is what their names begin with."""
+    """One seed's parameters out of a checkpoint's arrays, or their average, if training kept one.
+
+    ``whose`` is what their names begin with.
+    """
     template: AgentState = jax.eval_shape(agent.create, jax.random.key(0))
+    kind = "params" if template.average is None else "average"
 
     def pick(path: Any, like: Any) -> jax.Array:
-        name = f"{whose}.agent.params" + jax.tree_util.keystr(path)
+        name = f"{whose}.agent.{kind}{jax.tree_util.keystr(path)}"
         found = arrays.get(name)
         if found is None or found.shape[1:] != like.shape:
             raise runs.RunError(f"{run.path}: checkpoint lacks {name} of shape {list(like.shape)}")

@@ -52,7 +52,8 @@ class Block(nn.Module):
 
     Looped trunks inject their input ``x``: the inner function reads ``h + x`` ("add") or a linear projection of
     ``[h, x]`` ("concat"), the residual path stays ``h`` ("recall", Bansal et al. 2022). They may also tell it the
-    time ``t = i / r`` and the step size ``1 / r`` (LoopFormer 2026, arXiv 2602.11451).
+    time ``t = i / r`` and the step size ``1 / r`` (LoopFormer 2026, arXiv 2602.11451). The factor of the inner function
+    may be learned (fixed-point reasoners, arXiv 2606.18206).
     """
 
     config: TrunkConfig
@@ -69,7 +70,10 @@ class Block(nn.Module):
         if c.step_conditioning:
             y = y + Dense(c.width, name="condition")(phase)
         y = HiddenLayers(c.block_layers, c.width, c.precision, name="layers")(y)
-        step = c.residual_scale * y
+        if c.residual_scale == "learned":
+            step = self.param("residual_scale", nn.initializers.ones, ()) * y
+        else:
+            step = c.residual_scale * y
         if c.step_limit is not None:
             step = _limited(step, h, c.step_limit)
         return nn.LayerNorm(name="post_norm")(h + step) if c.norm == "post" else h + step

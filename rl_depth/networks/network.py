@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 import flax.linen as nn
+import flax.struct
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -16,6 +17,15 @@ from ..config import Halt, TrunkConfig
 from .block import Dense, HiddenLayers, Params
 from .recurrence import Draw, Measure, iterate_until
 from .trunks import make_trunk
+from .trunks.base import Feed
+
+
+class Reached(flax.struct.PyTreeNode):
+    """What a network says somewhere along its trunk."""
+
+    output: jax.Array  # [..., O]
+    read: jax.Array | None  # [..., W]: what the head read
+    halt: jax.Array | None  # [...]: the halting head's output
 
 
 class Network(nn.Module):
@@ -24,24 +34,75 @@ class Network(nn.Module):
     Attributes:
       trunk_config: the trunk.
       out: outputs ``O`` of the head.
+      halting: whether a second head of one output, zero at first, learns when to stop.
     """
 
     trunk_config: TrunkConfig
     out: int
+    halting: bool = False
 
     def setup(self) -> None:
         """Declare the layers."""
         self.input = HiddenLayers(1, self.trunk_config.width, self.trunk_config.precision)
         self.trunk = make_trunk(self.trunk_config)
         self.head = Dense(self.out)
+        if self.trunk_config.feedback:
+            self._feedback = self.param("feedback", nn.initializers.zeros, (self.out, self.trunk_config.width))
+        if self.halting:  # zero at first, and no "kernel", for those are drawn
+            self._halt_weights = self.param("halt_weights", nn.initializers.zeros, (self.trunk_config.width,))
+            self._halt_bias = self.param("halt_bias", nn.initializers.zeros, ())
 
     def __call__(self, x: jax.Array, depth: jax.Array | Draw | None = None, key: jax.Array | None = None) -> jax.Array:
         """``x [..., I] -> [..., O]``; ``depth`` and ``key`` as in `Trunk`."""
-        return self.head(self.trunk(self.embed(x), depth, key))
+        embedded = self.embed(x)
+        if self.is_initializing():
+            self.head(embedded)  # its parameters cannot be made within a loop
+        return self.head(self.trunk(embedded, depth, key, self._feed))
+
+    @property
+    def _feed(self) -> Feed | None:
+        """With feedback, the last output joins an application's input, as the answer does in TRM (arXiv 2510.04871)."""
+        return self._with_output if self.trunk_config.feedback else None
+
+    def _with_output(self, x: jax.Array, h: jax.Array, i: jax.Array) -> jax.Array:
+        said = jnp.tanh(self.head(self.trunk.read(h)))
+        return x + jnp.where(i > 0, said @ self._feedback, 0)
+
+    def _step(self, x: jax.Array, h: jax.Array, i: jax.Array, count: jax.Array) -> jax.Array:
+        heard = x if self._feed is None else self._feed(x, h, i)
+        return self.trunk.step(h, heard, i, count)
 
     def embed(self, x: jax.Array) -> jax.Array:
         """The input layer: ``[..., I] -> [..., W]``."""
         return self.input(x)
+
+    def trace(self, x: jax.Array, segments: int, key: jax.Array | None = None) -> Reached:
+        """Outputs at the end of each of ``segments``: every array has a leading axis ``S``; see `Trunk.trace`."""
+        read = self.trunk.trace(self.embed(x), segments, key, self._feed)
+        return Reached(self.head(read), read, self.halt(read))
+
+    def segment(
+        self,
+        x: jax.Array,
+        draw: Draw,
+        key: jax.Array | None = None,
+        further: bool = False,
+        most: int | None = None,
+    ) -> tuple[Reached, Reached | None]:
+        """Outputs at the end of a drawn segment, and at the full depth without gradients; see `Trunk.segment`."""
+        read, deepest = self.trunk.segment(self.embed(x), draw, key, self._feed, further, most)
+        here = Reached(self.head(read), read, self.halt(read))
+        if deepest is None:
+            return here, None
+        return here, jax.tree.map(lax.stop_gradient, Reached(self.head(deepest), deepest, self.halt(deepest)))
+
+    def foresee(self, x: jax.Array, depth: jax.Array) -> jax.Array:
+        """The halting head's output ``[...]`` for ``x [..., I]`` at a traced test depth."""
+        return self.halt(self.trunk(self.embed(x), depth, None, self._feed))
+
+    def halt(self, read: jax.Array) -> jax.Array | None:
+        """The halting head on what the head reads, ``[..., W] -> [...]``; its loss trains no weight but its own."""
+        return lax.stop_gradient(read) @ self._halt_weights + self._halt_bias if self.halting else None
 
     def latents(self, x: jax.Array, count: int, start: jax.Array | None = None) -> jax.Array:
         """Latents before the first and after each of ``count`` applications: ``[count + 1, ..., Z]``.
@@ -52,7 +113,7 @@ class Network(nn.Module):
         first = self.trunk.start(embedded) if start is None else start
 
         def body(h: jax.Array, i: jax.Array) -> tuple[jax.Array, jax.Array]:
-            h = self.trunk.step(h, embedded, i, jnp.int32(count))
+            h = self._step(embedded, h, i, jnp.int32(count))
             return h, h
 
         rest = lax.scan(body, first, jnp.arange(count))[1]
@@ -70,20 +131,24 @@ class Network(nn.Module):
           Outputs ``[B, O]`` and the dense layers that each sample took ``[B]``, int32.
         """
         c = self.trunk_config
-        most = halt.max_depth // c.block_layers
+        most = halt.max_depth // c.turn_layers
         most = most if c.tied else min(most, c.applications)
         embedded = self.embed(x)
         total = jnp.int32(c.applications)
         done = iterate_until(
-            lambda h, i: self.trunk.step(h, embedded, i, total),
-            lambda h: self.head(self.trunk.read(h)),
+            lambda h, i: self._step(embedded, h, i, total),
+            self._say,
             measure,
             self.trunk.start(embedded),
             eps=halt.eps,
             patience=halt.patience,
             most=most,
         )
-        return done.outputs, done.count * c.block_layers
+        return done.outputs.output, done.count * c.turn_layers
+
+    def _say(self, h: jax.Array) -> Reached:
+        read = self.trunk.read(h)
+        return Reached(self.head(read), None, self.halt(read))
 
 
 _CHUNK = 1 << 16

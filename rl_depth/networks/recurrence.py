@@ -99,7 +99,7 @@ def iterate(step: Step, h: jax.Array, count: int, window: int | None, remat: boo
 
     free = 0 if window is None else max(count - window, 0)
     if free:
-        h = _frozen_loop(step, h, jnp.int32(free), total)
+        h = frozen_loop(step, h, jnp.int32(0), jnp.int32(free), total)
     return scan_blocks(lambda latent, i: step(latent, i, total), h, jnp.arange(free, count), remat)
 
 
@@ -122,7 +122,7 @@ def iterate_drawn(step: Step, h: jax.Array, draw: Draw, window: int, remat: bool
       remat: as in `scan_blocks`.
     """
     free = draw.count - draw.graded
-    ready = _frozen_loop(step, h, free, draw.count)
+    ready = frozen_loop(step, h, jnp.int32(0), free, draw.count)
     h = jnp.where(free > 0, ready, h)
 
     def body(latent: jax.Array, turn: jax.Array) -> jax.Array:
@@ -132,13 +132,15 @@ def iterate_drawn(step: Step, h: jax.Array, draw: Draw, window: int, remat: bool
     return scan_blocks(body, h, jnp.arange(window), remat)
 
 
-def _frozen_loop(step: Step, h: jax.Array, free: jax.Array, count: jax.Array) -> jax.Array:
-    """The applications without gradients. A loop of dynamic length cannot be differentiated, so its inputs,
-    those that ``step`` closes over included, enter it through ``stop_gradient``.
+def frozen_loop(step: Step, h: jax.Array, first: jax.Array, last: jax.Array, count: jax.Array) -> jax.Array:
+    """Applications ``first`` to ``last - 1`` of ``count``, without gradients.
+
+    A loop of dynamic length cannot be differentiated, so its inputs, those that ``step`` closes over included, enter it
+    through ``stop_gradient``.
     """
     closed, consts = jax.closure_convert(step, h, jnp.int32(0), count)
     consts = [lax.stop_gradient(const) for const in consts]
-    return lax.fori_loop(0, free, lambda i, latent: closed(latent, i, count, *consts), lax.stop_gradient(h))
+    return lax.fori_loop(first, last, lambda i, latent: closed(latent, i, count, *consts), lax.stop_gradient(h))
 
 
 class Halting(flax.struct.PyTreeNode):
@@ -146,7 +148,7 @@ class Halting(flax.struct.PyTreeNode):
 
     latent: jax.Array  # [B, W]
     step: jax.Array  # [B, W]: the last change of the latent
-    outputs: jax.Array  # [B, O]: the head's outputs
+    outputs: Any  # leaves [B, ...]: what the network says of the latent
     hits: jax.Array  # [B] int32: times in a row that the rule's measure was below eps
     count: jax.Array  # [B] int32: applications so far
     halted: jax.Array  # [B] bool
@@ -175,7 +177,7 @@ _TINY = 1e-12
 
 def iterate_until(
     step: Callable[[jax.Array, jax.Array], jax.Array],
-    head: Callable[[jax.Array], jax.Array],
+    head: Callable[[jax.Array], Any],
     measure: Measure,
     h: jax.Array,
     *,
@@ -187,7 +189,7 @@ def iterate_until(
 
     Args:
       step: ``(latent [B, W], index) -> [B, W]``.
-      head: ``latent [B, W] -> outputs [B, O]``.
+      head: from a latent ``[B, W]`` to what the network says of it, leaves ``[B, ...]``.
       measure: ``(before, after) -> [B]``, compared with ``eps``.
       h: initial latent ``[B, W]``.
       eps: bound.

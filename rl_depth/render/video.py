@@ -136,7 +136,10 @@ def _encoder(path: Path, shape: tuple[int, ...], fps: float) -> Iterator[Callabl
     source = f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {fps} -i -"
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error", *source.split(), *_CODING[path.suffix]]
     # The log goes through a pipe that is read only at the end: at this level it is a few lines.
-    process = subprocess.Popen([*command, str(path)], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        process = subprocess.Popen([*command, str(path)], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    except OSError as error:
+        raise OSError(error.errno, f"ffmpeg, {command[0]}, cannot be started: {error.strerror}") from None
 
     def write(frame: np.ndarray) -> None:
         if frame.shape != shape or frame.dtype != np.uint8:

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from ..config import Config, ConfigError, option_name
@@ -69,6 +70,8 @@ def hold(path: Path, config: Config, resume: bool, *, change: bool = False) -> I
 
 
 def _check_same(path: Path, old: Config, new: Config, resume: bool, change: bool) -> None:
+    if new.backend is None:  # whatever the run began on
+        new = replace(new, backend=old.backend)
     differ = [name for name in Config.__dataclass_fields__ if getattr(old, name) != getattr(new, name)]
     allowed = CHANGEABLE if change else ()
     if refused := [name for name in differ if name not in allowed]:

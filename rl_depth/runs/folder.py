@@ -7,14 +7,14 @@ import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tomli_w
 
-from ..config import Config, ConfigError, InputError, load, read_toml
+from ..config import Config, ConfigError, InputError, is_there, load, read_toml
 from .atomic import read_json, read_lines, write_text
 from .checkpoints import Checkpoint, Checkpoints, Transitions
 from .locks import is_locked
@@ -86,7 +86,9 @@ class Run:
         return self.path / "evaluations" / f"{name}.json"
 
     def config(self) -> Config:
-        """The run's configuration.
+        """The run's configuration, with the physics backend that it steps on once ``meta.json`` says which.
+
+        A file that names none left it to the default of the version and the machine that began the run.
 
         Raises:
           ConfigError: the file cannot be read, is not a whole configuration, or holds what is not allowed.
@@ -96,7 +98,8 @@ class Run:
         missing = [name for name in _NAMED if name not in held]
         if missing:
             raise ConfigError(f"{file}: lacks {', '.join(missing[:5])}{', ...' if missing[5:] else ''}")
-        return config
+        began_on = self.meta().get("env", {}).get("backend") if config.backend is None else None
+        return replace(config, backend=began_on) if began_on else config
 
     def meta(self) -> dict[str, Any]:
         """Contents of ``meta.json``."""
@@ -179,10 +182,10 @@ def open_run(path: Path | str) -> Run:
       RunError: it is not one.
     """
     path = Path(path)
-    if not (path / CONFIG).is_file():
+    if not is_there(path / CONFIG):
         known = _nearby(path.parent)
         hint = f"; runs nearby: {', '.join(known)}" if known else ""
-        raise InputError(f"{path}: not a run folder (no {CONFIG}){hint}")
+        raise InputError(f"{str(path)[:200]}: not a run folder (no {CONFIG}){hint}")
     return Run(path)
 
 

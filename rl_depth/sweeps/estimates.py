@@ -52,7 +52,7 @@ def count(cell: Cell) -> Estimate:
     """
     c = cell.config
     env = make_env(c)
-    evaluated = make_env(c, eval_split(env))
+    evaluated = make_env(c, eval_split(env, c))
     agents = [c, *([collector] if (collector := c.collector()) else [])]
     costs = [agent_cost(one, env.state_size, env.goal_size, env.action_size) for one in agents]
     updates = max(0, c.epochs - c.warmup_epochs) * c.updates

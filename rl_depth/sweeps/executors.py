@@ -6,6 +6,7 @@ folder, never from the executor, and trying again is the sweep's business alone.
 
 from __future__ import annotations
 
+import abc
 import importlib.util
 import os
 import shutil
@@ -13,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ from typing import Any, Protocol
 from ..config import ConfigError
 
 LOG = "log.txt"
+_ARRAY = 1000  # jobs in an array; Slurm's default of MaxArraySize is 1001
 
 
 class Job(Protocol):
@@ -33,24 +35,31 @@ class Job(Protocol):
         """Ask it to save and stop; a second time, to stop now."""
 
 
-class Executor(Protocol):
+class Executor(abc.ABC):
     """Starts cells.
 
     Attributes:
       slots: jobs it takes at a time.
+      options: of the cells' processes, which say where else they log to: see `worker`.
     """
 
     slots: int
+    options: Sequence[str] = ()
 
+    @abc.abstractmethod
     def start(self, path: Path) -> Job:
         """Start the process of the cell in a run folder."""
 
+    def start_all(self, paths: Sequence[Path]) -> list[Job]:
+        """Start the cells of several run folders."""
+        return [self.start(path) for path in paths]
 
-def spawn(path: Path, environment: dict[str, str] | None = None) -> subprocess.Popen:
+
+def spawn(path: Path, environment: dict[str, str] | None = None, options: Sequence[str] = ()) -> subprocess.Popen:
     """Start a cell's process; it stops when its standard input closes. Its output is added to ``log.txt``."""
     with (path / LOG).open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "rl_depth.sweeps.worker", str(path)],
+            [sys.executable, "-m", "rl_depth.sweeps.worker", *options, str(path)],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -87,7 +96,7 @@ def ending(code: int) -> str:
 # Local ----------------------------------------------------------------------------------------------------
 
 
-class Local:
+class Local(Executor):
     """Processes of this machine: one per GPU if there are any, else no more than cores.
 
     Args:
@@ -114,7 +123,7 @@ class Local:
             if gpu is not None:
                 self._gpus.append(gpu)
 
-        return LocalJob(spawn(path, environment), ended)
+        return LocalJob(spawn(path, environment, self.options), ended)
 
 
 @dataclass
@@ -169,7 +178,7 @@ class Resources:
     memory: int | None = None
 
 
-class Submitit:
+class Submitit(Executor):
     """Jobs of a submitit executor.
 
     Args:
@@ -183,7 +192,19 @@ class Submitit:
 
     def start(self, path: Path) -> Job:
         """Submit the cell in a run folder."""
-        return SubmititJob(self._executor.submit(Requeueable(path.resolve())), self._gone)
+        return self.start_all([path])[0]
+
+    def start_all(self, paths: Sequence[Path]) -> list[Job]:
+        """Submit the cells of several run folders, as arrays: schedulers are asked once for up to a thousand."""
+        works = [Requeueable(path.resolve(), self.options) for path in paths]
+        if len(works) == 1:
+            return [SubmititJob(self._executor.submit(works[0]), self._gone)]
+        jobs: list[Job] = []
+        for first in range(0, len(works), _ARRAY):
+            with self._executor.batch():
+                submitted = [self._executor.submit(work) for work in works[first : first + _ARRAY]]
+            jobs += [SubmititJob(job, self._gone) for job in submitted]
+        return jobs
 
 
 @dataclass
@@ -213,13 +234,13 @@ class SubmititJob:
 class Requeueable:
     """The work of a submitted job; asked to make room, it saves, and the job queues again."""
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, options: Sequence[str] = ()):
+        self.path, self.options = path, tuple(options)
         self._child: subprocess.Popen | None = None
 
     def __call__(self) -> int:
         """Run the cell; its exit code."""
-        self._child = spawn(self.path)
+        self._child = spawn(self.path, options=self.options)
         try:
             return _wait(self._child)
         finally:
@@ -231,7 +252,7 @@ class Requeueable:
 
         if self._child is not None:
             _let_save(self._child)
-        return submitit.helpers.DelayedSubmission(Requeueable(self.path))
+        return submitit.helpers.DelayedSubmission(Requeueable(self.path, self.options))
 
 
 def slurm(folder: Path, resources: Resources, minutes: int, partition: str | None, account: str | None) -> Submitit:
@@ -254,7 +275,8 @@ def slurm(folder: Path, resources: Resources, minutes: int, partition: str | Non
     if shutil.which("sbatch") is None or shutil.which("srun") is None:
         raise ConfigError("--executor slurm: no sbatch and srun here; run the sweep where jobs are submitted from")
     executor = submitit.SlurmExecutor(folder, max_num_timeout=1000)
-    options = {"job_name": "rl-depth", "time": minutes, "cpus_per_task": resources.cpus, "partition": partition}
+    options: dict[str, Any] = {"array_parallelism": _ARRAY}  # how many run at a time is the scheduler's business
+    options |= {"job_name": "rl-depth", "time": minutes, "cpus_per_task": resources.cpus, "partition": partition}
     memory = f"{resources.memory}GB" if resources.memory is not None else None
     options |= {"account": account, "gpus_per_node": resources.gpus or None, "mem": memory}
     executor.update_parameters(**{name: value for name, value in options.items() if value is not None})
@@ -273,7 +295,7 @@ class _Queue:
         """Whether a job was out of the queue at two looks in a row, its result having had time to appear."""
         if time.monotonic() - self._asked > 10:
             self._asked = time.monotonic()
-            listed = subprocess.run(["squeue", "-h", "-o", "%A"], capture_output=True, text=True, check=False)
+            listed = subprocess.run(["squeue", "-h", "-r", "-o", "%i"], capture_output=True, text=True, check=False)
             self._jobs = set(listed.stdout.split()) if listed.returncode == 0 else None
             if self._jobs is not None:
                 self._missing = {name: looks + 1 for name, looks in self._missing.items() if name not in self._jobs}
@@ -285,7 +307,7 @@ class _Queue:
 # Ray ------------------------------------------------------------------------------------------------------
 
 
-class Ray:
+class Ray(Executor):
     """Tasks of a Ray cluster, which queues what does not fit yet.
 
     Args:
@@ -320,7 +342,7 @@ class Ray:
 
     def start(self, path: Path) -> Job:
         """Submit the cell in a run folder."""
-        return RayJob(self._ray, self._task.remote(path.resolve()))
+        return RayJob(self._ray, self._task.remote(path.resolve(), tuple(self.options)))
 
 
 @dataclass
@@ -346,11 +368,11 @@ class RayJob:
         self._stopped = True
 
 
-def run_cell(path: Path) -> int:
+def run_cell(path: Path, options: Sequence[str] = ()) -> int:
     """Run a cell's process to its end, in a Ray worker; its exit code. Cancelled, it lets the process save first."""
     # Ray cancels by SIGINT, which a worker ignores if the sweep was started in the background.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    child = spawn(path)
+    child = spawn(path, options=options)
     try:
         return _wait(child)
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,15 +12,17 @@ from typing import Any
 
 from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from ..config import Config, ConfigError, InputError
 from ..runs import Run, RunError, find_runs
-from ..terminal import empty_table, spread
+from ..terminal import Table, empty_table, spread
 
 _TICK = 2.0  # seconds between two looks
-_COLOURS = {"finished": "green", "failed": "red", "running": "cyan", "interrupted": "yellow", "unreadable": "red"}
+_STILL = 5  # looks at which nothing went on, after which nothing will: a sweep tries a failed cell again within one
+_COLOURS = {"finished": "green", "failed": "red", "running": "cyan", "interrupted": "yellow"}
+_COLOURS |= {"killed": "red", "unreadable": "red"}
+_LIVES = ("running", "waiting")  # states that may change by themselves
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class View:
 
     Attributes:
       name: of the run.
-      state: "waiting" before its process has written anything, then what ``status.json`` says; "unreadable".
+      state: "waiting" before its process has written anything, then what ``status.json`` says; "killed" if that is
+        "running" and no process holds the folder; "unreadable".
       env_steps: taken at its latest evaluation, per seed.
       total: environment steps of the whole run, per seed; 0 if its configuration cannot be read.
       success: `success_any` of each seed at the latest evaluation.
@@ -110,25 +112,21 @@ def _look(run: Run, config: Config) -> View:
     rows = run.metrics()
     latest = [row for row in rows if row["epoch"] == rows[-1]["epoch"]]
     notes = [str(status["reason"])] if status.get("state") == "failed" and "reason" in status else []
-    if status.get("state") == "running":
-        notes += ["its process is gone; killed?"] if _is_dead(run) else _silence(run, run.timing())
+    state = str(status.get("state", "waiting"))
+    if state == "running" and run.is_held() is False:
+        state, notes = "killed", ["its process is gone; go on with --resume"]
+    elif state == "running":
+        notes += _silence(run, run.timing())
     notes += [f"seed {seed} diverged in epoch {epoch}" for seed, epoch in status.get("diverged", {}).items()]
     return View(
         run.name,
-        str(status.get("state", "waiting")),
+        state,
         int(status.get("env_steps", 0)),
         config.epochs * config.epoch_env_steps,
         tuple(float(row["success_any"]) for row in latest),
         pace(config, run.timing()),
         "; ".join(notes),
     )
-
-
-def _is_dead(run: Run) -> bool:
-    """Whether nobody holds the run's lock, on the machine that trained it last: others may not see the lock."""
-    sessions = run.meta().get("sessions") or [{}]
-    here = sessions[-1].get("host", {}).get("name") == platform.node()
-    return here and run.is_held() is False
 
 
 def _silence(run: Run, timing: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -157,19 +155,18 @@ def table(views: Sequence[View], title: str, seconds: Mapping[str, float | None]
       title: stands above.
       seconds: time left of runs that have none of their own yet, by name.
     """
-    result = empty_table(title, ("cell", "state"), ("env steps", "env steps/s", "success", "time left"))
-    result.add_column("note", overflow="fold")
+    numbers = ("env steps", "env steps/s", "success", "time left")
+    result = empty_table(title, ("cell", "state"), numbers, ("note",))
     for view in views:
-        colour = _COLOURS.get(view.state)
         left = view.left if view.left is not None else (seconds or {}).get(view.name)
         result.add_row(
-            escape(view.name),
-            f"[{colour}]{escape(view.state)}[/]" if colour else escape(view.state),
+            view.name,
+            Text(view.state, style=_COLOURS.get(view.state, "")),
             f"{view.env_steps:,}/{view.total:,}" if view.total else "",
             f"{view.pace.rate:,.0f}" if view.pace is not None else "",
             spread(view.success),
-            "" if left is None or view.state in ("finished", "failed", "unreadable") else duration(left),
-            escape(view.note),
+            "" if left is None or view.state in ("finished", "failed", "killed", "unreadable") else duration(left),
+            view.note,
         )
     return result
 
@@ -178,7 +175,7 @@ def fitting(
     console: Console, views: Sequence[View], title: str, seconds: Mapping[str, float | None] | None = None
 ) -> Table:
     """The table as far as a terminal has lines for it: finished runs are left out first, running ones last."""
-    order = ["finished", "waiting", "interrupted", "unreadable", "failed", "running"]
+    order = ["finished", "waiting", "interrupted", "unreadable", "killed", "failed", "running"]
     dispensable = sorted(views, key=lambda view: order.index(view.state) if view.state in order else 0)
     out: set[int] = set()
     while True:
@@ -187,7 +184,6 @@ def fitting(
         if out:
             left = [view for view in views if id(view) in out]
             result.caption = f"not shown: {summary(left)}"
-            result.caption_justify = "left"
         excess = len(console.render_lines(result, pad=False)) - console.height + 1
         if excess <= 0 or len(shown) == 1:
             return result
@@ -244,7 +240,7 @@ def _line(view: View) -> str:
 def summary(views: Iterable[View]) -> str:
     """``4 finished, 1 running, 1 waiting``."""
     states = [view.state for view in views]
-    order = ["finished", "running", "interrupted", "failed", "unreadable", "waiting"]
+    order = ["finished", "running", "interrupted", "killed", "failed", "unreadable", "waiting"]
     known = sorted(dict.fromkeys(states), key=lambda state: order.index(state) if state in order else len(order))
     return ", ".join(f"{states.count(state)} {state}" for state in known)
 
@@ -279,12 +275,18 @@ class Watcher:
         return views
 
     def follow(self) -> None:
-        """Show a table until every run has finished."""
+        """Show a table until no run goes on or waits; a folder without a run is waited for."""
         with Display() as display:
+            if not find_runs(self._root):
+                display.say(f"waiting for a run in {self._root}")
+            while not find_runs(self._root):
+                time.sleep(_TICK)
+            still = 0
             while True:
                 views = self.views()
                 display.update(views, f"{self._root}: {summary(views)}", {})
-                if all(view.state == "finished" for view in views):
+                still = 0 if any(view.state in _LIVES for view in views) else still + 1
+                if still == _STILL or all(view.state == "finished" for view in views):
                     return
                 time.sleep(_TICK)
 

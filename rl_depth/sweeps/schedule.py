@@ -150,16 +150,24 @@ class _Schedule:
         self.stop()
 
     def _start(self) -> None:
-        running = sum(task.state == "running" for task in self.tasks)
+        """Start what is due and has room, all at once: a cluster takes many jobs as one."""
+        room = self.executor.slots - sum(task.state == "running" for task in self.tasks)
+        chosen: list[Task] = []
         for task in self.tasks:
-            if running >= self.executor.slots:
-                return
+            if len(chosen) >= room:
+                break
             due = task.state == "waiting" or (task.state == "held" and time.monotonic() >= task.at)
-            if due and self._started(task):
-                running += 1
+            if due and self._ready(task):
+                chosen.append(task)
+        if not chosen:
+            return
+        jobs = self.executor.start_all([task.cell.path for task in chosen])
+        for task, job in zip(chosen, jobs, strict=True):
+            task.tries -= 1
+            task.job, task.state = job, "running"
 
-    def _started(self, task: Task) -> bool:
-        """Start a cell, unless another process has it or had it and is done."""
+    def _ready(self, task: Task) -> bool:
+        """Whether a cell may be started: not if another process has it, or had it and is done."""
         if not claim(task.cell):
             if task.state != "held":
                 self.display.say(f"{task.cell.name}: another process is writing it; waiting for it")
@@ -173,9 +181,6 @@ class _Schedule:
             return False
         saved = runs.Run(task.cell.path).has_checkpoint()
         self.display.say(f"{task.cell.name}: {'going on from its checkpoint' if saved else 'starting'}")
-        task.tries -= 1
-        task.job = self.executor.start(task.cell.path)
-        task.state = "running"
         return True
 
     def _reap(self, task: Task) -> None:

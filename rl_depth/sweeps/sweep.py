@@ -1,11 +1,4 @@
-"""A sweep file: a base configuration and the options to vary over it, read into cells and checked as a whole.
-
-    seeds = 3                       # options of `rl-depth train`, and `preset = "NAME"` to start from one
-    env_steps = 160_000
-
-    [grid]                          # every combination is a cell; several [[grid]] tables add up
-    block = ["stacked", "looped"]
-    depth = [4, 8, 16]
+"""A sweep's cells: a plan resolved into configurations and run folders, and checked as a whole.
 
 A cell is one run folder below the sweep's folder, named after what varies: ``stacked-depth16``.
 """
@@ -23,9 +16,10 @@ from cyclopts import App, CycloptsError
 from cyclopts.config import Dict
 
 from .. import runs
-from ..config import Config, ConfigError, check_keys, explain, find_preset, option_name, read_toml
+from ..config import Config, ConfigError, explain
+from .grids import Plan, Scalar, plan
 
-Scalar = str | int | float | bool
+_MOST_CELLS = 10_000
 
 
 @dataclass(frozen=True)
@@ -51,65 +45,34 @@ def read(file: Path, out: Path, flags: Sequence[str] = ()) -> list[Cell]:
     Args:
       file: the sweep.
       out: the folder that will hold the run folders.
-      flags: options of `rl-depth train` that replace those of the file.
+      flags: options of `rl-depth train` that replace those of the file, or vary too.
 
     Raises:
       ConfigError: one line that names the file, and the key or cell at fault; nothing was written.
     """
-    base = read_toml(file)
-    grids = _grids(file, base.pop("grid", None))
-    check_keys(file, base, more=("preset",))
-    preset = base.pop("preset", None)
-    if preset is not None:
-        base = _preset(file, preset) | base
-    varied = list(dict.fromkeys(key for grid in grids for key in grid))
-    _check_flags(file, flags, varied)
+    return cells(plan(file, flags), out)
+
+
+def cells(found: Plan, out: Path) -> list[Cell]:
+    """All cells of a sweep, in the order of the grid, as run folders below ``out``.
+
+    Raises:
+      ConfigError: one line that names the sweep, and the key or cell at fault; nothing was written.
+    """
+    grids = found.grids
     points = [dict(zip(grid, values, strict=True)) for grid in grids for values in itertools.product(*grid.values())]
+    if len(points) > _MOST_CELLS:
+        raise ConfigError(f"{found.source}: [grid] has {len(points):,} cells, of which there may be {_MOST_CELLS:,}")
     bare = _bare(grids)
-    names = [_name(point, bare) for point in points]
-    cells = []
-    for name, point in zip(names, points, strict=True):
-        config = _resolve(base | point, flags, f"{file}: cell {name}")
-        cells.append(Cell(name, out / name, config, point))
-    _check_distinct(file, cells)
-    return cells
+    made = []
+    for point in points:
+        name = _name(point, bare)
+        made.append(Cell(name, out / name, _resolve(found.base | point, f"{found.source}: cell {name}"), point))
+    _check_distinct(found.source, made)
+    return made
 
 
-def _grids(file: Path, tables: Any) -> list[dict[str, list[Scalar]]]:
-    tables = [tables] if isinstance(tables, dict) else tables
-    if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) and table for table in tables):
-        raise ConfigError(f"{file}: no [grid] table that lists values of options, such as depth = [4, 8]")
-    for table in tables:
-        check_keys(file, table, "[grid] ")
-        for key, values in table.items():
-            if not isinstance(values, list) or not all(isinstance(value, Scalar) for value in values):
-                raise ConfigError(f"{file}: [grid] {key}: must be a list of values, such as [4, 8]")
-            if not values:
-                raise ConfigError(f"{file}: [grid] {key}: the list is empty")
-            twice = next((value for i, value in enumerate(values) if value in values[:i]), None)
-            if twice is not None:
-                raise ConfigError(f"{file}: [grid] {key}: {twice} stands there twice")
-    return tables
-
-
-def _preset(file: Path, name: Any) -> dict[str, Any]:
-    try:
-        found = find_preset(str(name))
-    except ConfigError as error:
-        raise ConfigError(f"{file}: {error}") from None
-    table = read_toml(found)
-    check_keys(found, table, "a preset may not hold this: " if {"grid", "preset"} & table.keys() else "")
-    return table
-
-
-def _check_flags(file: Path, flags: Sequence[str], varied: Sequence[str]) -> None:
-    given = {flag.partition("=")[0] for flag in flags}
-    for key in varied:
-        if option_name(key) in given:
-            raise ConfigError(f"{option_name(key)}: {file} varies it; drop the flag, or the key from [grid]")
-
-
-def _resolve(values: Mapping[str, Any], flags: Sequence[str], place: str) -> Config:
+def _resolve(values: Mapping[str, Any], place: str) -> Config:
     """The configuration of one cell, read as a preset would be."""
     app = App(config=Dict(dict(values), source=place), result_action="return_value")
 
@@ -118,7 +81,7 @@ def _resolve(values: Mapping[str, Any], flags: Sequence[str], place: str) -> Con
         return config
 
     try:
-        return app(list(flags), exit_on_error=False, print_error=False)
+        return app([], exit_on_error=False, print_error=False)
     except CycloptsError as error:
         text = explain(error)
         raise ConfigError(text if place in text else f"{place}: {text}") from None
@@ -148,13 +111,15 @@ def _name(point: Mapping[str, Scalar], bare: set[str]) -> str:
     return "-".join(parts)
 
 
-def _check_distinct(file: Path, cells: Sequence[Cell]) -> None:
-    for one, other in itertools.combinations(cells, 2):
-        if one.config == other.config or one.name == other.name:
-            raise ConfigError(
-                f"{file}: [grid] holds cell {one.name} twice"
-                + (f", also as {other.name}" if one.name != other.name else "")
-            )
+def _check_distinct(source: str, made: Sequence[Cell]) -> None:
+    by_name: dict[str, Cell] = {}
+    by_config: dict[Config, Cell] = {}
+    for cell in made:
+        other = by_name.setdefault(cell.name, cell)
+        other = by_config.setdefault(cell.config, cell) if other is cell else other
+        if other is not cell:
+            also = f", also as {cell.name}" if cell.name != other.name else ""
+            raise ConfigError(f"{source}: [grid] holds cell {other.name} twice{also}")
 
 
 def check_folders(cells: Sequence[Cell]) -> None:

@@ -71,8 +71,15 @@ def sample(
     has: ``P(k) = (1 - gamma) gamma^(k-1) / (1 - gamma^h)``, ``k = 1..h``, drawn by inverting its
     distribution function.
 
+    Args:
+      replay: the buffer.
+      gamma: ratio of the law, or several, ``[S]``, for as many goals of each transition.
+      batch: transitions of a gradient step.
+      updates: gradient steps.
+      key: random key.
+
     Returns:
-      Rows, goal rows and environments, each ``[U, B]`` int32.
+      Rows, goal rows and environments, each ``[U, B]`` int32, the goal rows ``[U, B, S]`` for several ratios.
     """
     index_key, offset_key = jax.random.split(key)
     rows, num_envs = replay.last.shape
@@ -83,8 +90,12 @@ def sample(
     rank = jax.random.randint(index_key, (updates, batch), 0, eligible[-1])
     index = jnp.searchsorted(eligible, rank, side="right").astype(jnp.int32)
     row, env = index // num_envs, index % num_envs
-    offset = truncated_geometric(offset_key, gamma, horizon[index])
-    return row, (row + offset) % rows, env
+    ahead, begin = horizon[index], row
+    if jnp.ndim(gamma):
+        ahead = jnp.broadcast_to(ahead[..., None], (*ahead.shape, len(gamma)))
+        begin = row[..., None]
+    offset = truncated_geometric(offset_key, gamma, ahead)
+    return row, (begin + offset) % rows, env
 
 
 def truncated_geometric(key: jax.Array, gamma: jax.Array | float, horizon: jax.Array) -> jax.Array:

@@ -139,8 +139,9 @@ class _Best:
         if not better.any():
             return
         self._epoch, self._value = np.where(better, epoch, self._epoch).astype(np.int32), value
-        for name, array in to_arrays(state.agent.params).items():
-            own = f"{runs.BEST}.agent.params{name}"
+        kind = "params" if state.agent.average is None else "average"  # whichever acts
+        for name, array in to_arrays(getattr(state.agent, kind)).items():
+            own = f"{runs.BEST}.agent.{kind}{name}"
             old = self.arrays.get(own, array)
             mask = better.reshape(-1, *[1] * (array.ndim - 1))
             self.arrays[own] = np.where(mask, array, old)

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,8 @@ def train(
     """
     with signals.requests() as stop, device.memory_told():
         device.check()
+        if out is not None and config.backend is None and (begun := runs.Run(Path(out))).meta():
+            config = replace(config, backend=begun.config().backend)
         trainer = Trainer.of(config, Layout.of(config, devices))
         parts = trainer.layout.mesh.size if trainer.layout.mesh is not None else 1
         Footprint.counted(config, trainer.env).check_memory(parts)

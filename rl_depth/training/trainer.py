@@ -54,11 +54,20 @@ def make_env(config: Config, split: str | None = None) -> GoalEnv:
       ConfigError: it cannot be made as asked.
     """
     try:
-        return envs.make(config.env, split=split, backend=config.backend, **config.options_of_env())
+        env = envs.make(config.env, split=split, backend=config.backend, **config.options_of_env())
     except ValueError as error:
+        if split is not None and str(error).startswith("split "):
+            flag = "--eval-split" if split == config.eval_split else "--split"
+            raise ConfigError(f"{flag} {split}: {str(error).partition(': ')[2]}") from None
         raise ConfigError(f"--env {config.env}: {error}") from None
     except TypeError as error:  # an option of the wrong type, such as size="large"
         raise ConfigError(f"--env-options {config.env_options}: {error}") from None
+    if config.episode_length is not None:
+        try:
+            env.episode_length = config.episode_length
+        except AttributeError:
+            raise ConfigError(f"--episode-length {config.episode_length}: {config.env} has one that is fixed") from None
+    return env
 
 
 def make_agent(config: Config, env: GoalEnv) -> Algorithm:
@@ -66,8 +75,10 @@ def make_agent(config: Config, env: GoalEnv) -> Algorithm:
     return ALGORITHMS[config.algorithm].of(config, env.state_size, env.goal_size, env.action_size)
 
 
-def eval_split(env: GoalEnv) -> str:
-    """The split that progress is measured on: the evaluation goals if the environment has such."""
+def eval_split(env: GoalEnv, config: Config | None = None) -> str:
+    """The split that progress is measured on: what is configured, else evaluation goals if the environment has such."""
+    if config is not None and config.eval_split is not None:
+        return config.eval_split
     return "eval" if "eval" in env.splits else env.splits[0]
 
 
@@ -89,7 +100,7 @@ class Trainer:
         return cls(
             config,
             env,
-            make_env(config, eval_split(env)),
+            make_env(config, eval_split(env, config)),
             make_agent(config, env),
             layout,
             make_agent(collector, env) if collector else None,
@@ -134,20 +145,23 @@ class Trainer:
     def _learn(self, agent: Algorithm, own: AgentState, state: TrainState, stream: int) -> tuple[AgentState, Metrics]:
         c = self.config
         sample_key, update_key = jax.random.split(_key(state.seed, stream, state.epoch))
-        picks = replay.sample(state.replay, state.hyper.gamma, c.batch_size, c.updates, sample_key)
+        gamma = state.hyper.gamma if c.segment_horizon is None else jnp.float32(c.supervision().gammas())
+        picks = replay.sample(state.replay, gamma, c.batch_size, c.updates, sample_key)
 
         def step(own: AgentState, inputs: tuple[Any, jax.Array]) -> tuple[AgentState, Metrics]:
-            (row, goal_row, env), key = inputs
-            batch = Batch(
-                state=state.replay.state[row, env],
-                action=state.replay.action[row, env],
-                goal=self.env.achieved_goal(state.replay.state[goal_row, env]),
-            )
-            batch = self.layout.spread(batch)
+            picks, key = inputs
+            batch = self.layout.spread(self._batch(state.replay, *picks))
             return agent.update(own, batch, state.hyper, key, (state.epoch - 1) / max(c.epochs - 1, 1))
 
         own, metrics = jax.lax.scan(step, own, (picks, jax.random.split(update_key, c.updates)))
         return own, jax.tree.map(jnp.mean, metrics)
+
+    def _batch(self, kept: replay.Replay, row: jax.Array, goal_row: jax.Array, env: jax.Array) -> Batch:
+        """The batch of one gradient step's picks; ``goal_row [B, S]`` where each segment has goals of its own."""
+        own = env[:, None] if goal_row.ndim == 2 else env
+        goals = self.env.achieved_goal(kept.state[goal_row, own])
+        segmented = {"segment_goals": goals, "goal": goals[:, -1]} if goal_row.ndim == 2 else {"goal": goals}
+        return Batch(state=kept.state[row, env], action=kept.action[row, env], **segmented)
 
     def evaluate(self, state: TrainState) -> dict[str, jax.Array]:
         """Episodes on the evaluation split, a collector's too; ``[eval_episodes]`` each.
@@ -158,8 +172,8 @@ class Trainer:
         reset_keys = self.layout.spread(jax.random.split(reset_key, self.config.eval_episodes))
 
         def episodes(agent: Algorithm, own: AgentState) -> dict[str, jax.Array]:
-            mode = Plain(lambda observed, goal, key: agent.act(own.params, observed, goal))
-            drawn = Plain(lambda observed, goal, key: agent.act(own.params, observed, goal, key))
+            mode = Plain(lambda observed, goal, key: agent.act(own.evaluated, observed, goal))
+            drawn = Plain(lambda observed, goal, key: agent.act(own.evaluated, observed, goal, key))
             found = rollout.evaluate(self.eval_env, Both(mode, drawn), jnp.concatenate([reset_keys] * 2), key)
             by_mode, by_draws = ({name: jnp.split(own, 2)[way] for name, own in found.items()} for way in (0, 1))
             return by_mode | {f"drawn_{name}": by_draws[name] for name in by_draws if name not in _OF_THE_START}

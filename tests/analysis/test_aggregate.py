@@ -70,7 +70,7 @@ def test_probability_of_improvement_by_hand():
 
 
 def test_a_contrast_knows_which_way_is_better():
-    low, high = np.array([0.1, 0.2, 0.3, 0.2]), np.array([0.8, 0.7, 0.9, 0.8])
+    low, high = np.array([0.1, 0.2, 0.3, 0.2, 0.2]), np.array([0.8, 0.7, 0.9, 0.8, 0.8])
     found = aggregate.contrast(high, low)
     assert found.difference.value == pytest.approx(0.6)
     assert found.difference.low <= 0.6 <= found.difference.high
@@ -80,10 +80,22 @@ def test_a_contrast_knows_which_way_is_better():
     assert found.improvement.value == 0
 
 
-def test_single_seeds_have_no_interval():
-    found = aggregate.contrast([0.4], [0.1, 0.2]).to_json()
-    assert found["difference"]["value"] == pytest.approx(0.25)
-    assert found["difference"]["low"] is found["improvement"]["high"] is None
+@pytest.mark.parametrize("seeds", [1, 2, 4])
+def test_few_seeds_have_neither_interval_nor_p(seeds):
+    found = aggregate.contrast([0.4] * seeds, [0.1, 0.2] * 3)
+    assert found.p is None
+    assert found.to_json()["difference"]["value"] == pytest.approx(0.25)
+    assert found.to_json()["difference"]["low"] is found.to_json()["improvement"]["high"] is None
+
+
+def test_thousands_of_seeds_are_compared_in_little_memory():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal(3000) + 0.1, rng.standard_normal(3000)
+    found = aggregate.contrast(x, y)
+    assert found.improvement.high - found.improvement.low == pytest.approx(0.03, abs=0.005)
+    assert found.improvement.value == pytest.approx((x[:, None] > y).mean())
+    assert max(aggregate._batches(2000, 10_000)) * 10_000 <= 4_000_000
+    assert sum(aggregate._batches(2000, 10_000)) == 2000
 
 
 def test_intervals_cover_and_repeat():

@@ -73,3 +73,24 @@ def test_one_seed_has_no_interval_and_bad_shapes_are_refused():
     assert found.low is None and found.high is None
     with pytest.raises(ValueError, match="shape"):
         extrapolation(DEPTHS, np.zeros((5, 3)), 16, MOVING, 4)
+
+
+def test_an_agent_that_can_do_nothing_carries_nothing():
+    found = extrapolation(np.array([4, 8, 16]), np.zeros((3, 3)), 8, MOVING, 4)
+    assert (found.breakdown, found.reach, found.ratio, found.low) == ("no capability", 0, 0.0, None)
+    by_chance = np.array([[0.0, 0.03, 0.0], [0.0, 0.0, 0.0], [0.03, 0.0, 0.0]])
+    assert extrapolation(np.array([4, 8, 16]), by_chance, 8, MOVING, 4).breakdown == "no capability"
+    assert extrapolation(np.array([4, 8, 16]), np.zeros((1, 3)), 8, MOVING, 4).breakdown == "no capability"
+
+
+def test_what_is_no_number_diverges_and_never_holds():
+    depths = np.array([4, 8, 16])
+    distances = np.array([[0.1, 0.2, np.nan], [0.1, 0.2, np.nan]])
+    found = extrapolation(depths, distances, 8, MOVING, 4, higher_is_better=False)
+    assert (found.best_depth, found.reach, found.breaks_at) == (4, 4, 8)
+    found = extrapolation(depths, distances[:, [0, 0, 2]], 8, MOVING, 4, higher_is_better=False)
+    assert (found.best, found.reach, found.breakdown) == (pytest.approx(0.1), 8, "diverges")
+    success = np.array([[0.8, 0.8, 0.8], [0.8, 0.8, np.nan]])
+    assert extrapolation(depths, success, 8, MOVING, 4).breakdown == "diverges"
+    found = extrapolation(depths, np.full((2, 3), np.nan), 8, MOVING, 4)
+    assert (found.breakdown, found.best, found.reach) == ("diverges", None, 0)

@@ -34,8 +34,8 @@ class Compiled:
 
 
 @functools.cache
-def _compile(name: str, split: str | None = None) -> Compiled:
-    env = envs.make(name, split=split)
+def _compile(name: str, split: str | None = None, backend: str | None = None) -> Compiled:
+    env = envs.make(name, split=split, backend=backend)
     options = physics_options(env)
     reset, step = (jax.jit(jax.vmap(program), compiler_options=options) for program in (env.reset, env.step))
     return Compiled(env, reset, step)
@@ -43,7 +43,7 @@ def _compile(name: str, split: str | None = None) -> Compiled:
 
 @pytest.fixture(scope="session")
 def compiled() -> Callable[..., Compiled]:
-    """``compiled(name, split)``; each pair is made once, and compiled when first called."""
+    """``compiled(name, split, backend)``; each triple is made once, and compiled when first called."""
     return _compile
 
 

@@ -15,10 +15,7 @@ from rl_depth.envs.base import GoalEnv
 
 # one robot in other walls compiles for long and behaves alike: built, and drawn from, but not stepped
 VARIANT = re.compile(r"(ant|humanoid|point)_(u[2-7]|big|hardest)_maze.*|point_u_maze")
-# these arms take half a minute each to compile; arm_reach and arm_push_easy stand for them in a quick run
-SLOW = re.compile(r"arm_(grasp|push_hard|binpick_.*)")
 DISTINCT = [name for name in envs.names() if not VARIANT.fullmatch(name)]
-STEPPED = [pytest.param(name, marks=pytest.mark.slow) if SLOW.fullmatch(name) else name for name in DISTINCT]
 VARIANTS = [name for name in envs.names() if VARIANT.fullmatch(name)]
 
 
@@ -30,7 +27,7 @@ def shapes(state):
     return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state)
 
 
-@pytest.mark.parametrize("name", STEPPED)
+@pytest.mark.parametrize("name", DISTINCT)
 def test_reset_and_step(name, compiled):
     program = compiled(name)
     env = program.env
@@ -55,8 +52,7 @@ def test_reset_and_step(name, compiled):
     check_scene(env, state)
 
 
-# a step of an arm takes a quarter of a second; those take random actions in test_parity.py
-@pytest.mark.parametrize("name", [name for name in DISTINCT if not name.startswith("arm_")])
+@pytest.mark.parametrize("name", DISTINCT)
 def test_random_actions_keep_everything_finite(name, compiled):
     program = compiled(name)
     state = program.reset(jax.random.split(jax.random.key(2), 2))
@@ -110,7 +106,8 @@ def test_attributes(name, compiled):
     assert isinstance(env, GoalEnv)
     assert env.split == env.splits[0] == "train"
     assert "eval" in env.splits
-    assert env.backend == env.backends[0]
+    assert env.backend == (env.backend_on_cpu or env.backends[0])
+    assert env.backend in env.backends
     assert env.goal_radius > 0
     assert env.episode_length > 0
     assert env.observation_size == env.state_size + env.goal_size

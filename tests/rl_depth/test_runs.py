@@ -165,3 +165,15 @@ def test_runs_are_found_below_a_folder(tmp_path):
     assert [run.path for run in runs.find_runs(tmp_path)] == [tmp_path / "a", tmp_path / "b" / "two"]
     with pytest.raises(runs.RunError, match="not a run folder"):
         runs.open_run(tmp_path / "c")
+
+
+def test_a_run_that_names_no_backend_stays_on_the_one_it_began_on(tmp_path):
+    config = Config(env="ant_u_maze")
+    with runs.hold(tmp_path / "run", config, resume=False) as run:
+        assert run.config().backend is None
+        run.write_meta({"env": {"backend": "spring"}})
+    assert run.config().backend == "spring"
+    with runs.hold(run.path, config, resume=True):
+        pass
+    with pytest.raises(ConfigError, match="--backend spring there, mujoco here"):
+        runs.hold(run.path, Config(env="ant_u_maze", backend="mujoco"), resume=True).__enter__()

@@ -5,8 +5,9 @@ from .base import Application, Trunk
 from .iru import Iru
 from .looped import Looped
 from .stacked import Stacked
+from .two_level import TwoLevel
 
-TRUNKS: dict[str, type[Trunk]] = {"stacked": Stacked, "looped": Looped, "iru": Iru}
+TRUNKS: dict[str, type[Trunk]] = {"stacked": Stacked, "looped": Looped, "two-level": TwoLevel, "iru": Iru}
 
 
 def make_trunk(config: TrunkConfig) -> Trunk:
@@ -14,4 +15,4 @@ def make_trunk(config: TrunkConfig) -> Trunk:
     return TRUNKS[config.block](config)
 
 
-__all__ = ["TRUNKS", "Application", "Iru", "Looped", "Stacked", "Trunk", "make_trunk"]
+__all__ = ["TRUNKS", "Application", "Iru", "Looped", "Stacked", "Trunk", "TwoLevel", "make_trunk"]

@@ -46,11 +46,6 @@ class Iru(Trunk):
 
         return self.param("cells", init)
 
-    def start(self, x: jax.Array, key: jax.Array | None = None) -> jax.Array:
-        """``[..., 2W]``, zero."""
-        del key
-        return jnp.zeros((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)
-
     def read(self, h: jax.Array) -> jax.Array:
         """``h`` of ``[h | c]``."""
         return h[..., : self.config.width]
@@ -71,7 +66,7 @@ class Iru(Trunk):
         return jnp.concatenate([first + thought, memory], axis=-1)
 
     def _dense(self, weights: Params, u: jax.Array) -> jax.Array:
-        factors: Any = jnp.dtype(self.config.precision)
+        factors: Any = u.dtype if self.config.precision == "float32" else jnp.dtype(self.config.precision)
         product = jnp.matmul(u.astype(factors), weights["kernel"].astype(factors), preferred_element_type=u.dtype)
         return product + weights["bias"]
 
@@ -79,9 +74,11 @@ class Iru(Trunk):
     def application(config: TrunkConfig) -> Application:
         """Two products of ``[2W, W]`` in each cell; kept is what automatic differentiation keeps of norm and gates."""
         layers, w = config.block_layers, config.width
+        flops = layers * 2 * (2 * 2 * w * w)
         return Application(
             parameters=layers * (2 * (2 * w * w + w) + 4 * w),
-            flops=layers * 2 * (2 * 2 * w * w),
+            flops=flops,
+            graded=flops,
             latent=2 * w,
             kept=layers * 15 * w,
             serial=layers,

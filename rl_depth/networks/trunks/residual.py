@@ -36,10 +36,12 @@ class Residual(Trunk):
         inject = 2 * w * w if c.injection == "concat" else 0
         condition = 2 * w if c.step_conditioning else 0
         parameters = c.block_layers * (w * w + 3 * w) + 2 * w * (c.norm != "inner")
-        parameters += sum(kernel + w for kernel in (inject, condition) if kernel)
+        parameters += sum(kernel + w for kernel in (inject, condition) if kernel) + (c.residual_scale == "learned")
+        flops = 2 * (c.block_layers * w * w + inject)
         return Application(
             parameters=parameters,
-            flops=2 * (c.block_layers * w * w + inject),
+            flops=flops,
+            graded=flops,
             latent=w,
             kept=c.block_layers * w,
             serial=c.block_layers + (inject > 0),

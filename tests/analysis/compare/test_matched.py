@@ -18,8 +18,8 @@ def sweep(tmp_path_factory, fabricate):
     """Loops of any depth do as well as the stack of that depth, in half the time."""
     folder = tmp_path_factory.mktemp("matched")
     for depth, level in ((4, 0.2), (8, 0.5), (16, 0.8)):
-        fabricate(folder / f"s{depth}", level, depth=depth, seeds=4, seconds_per_epoch=2.0)
-        fabricate(folder / f"l{depth}", level, depth=depth, seeds=4, seconds_per_epoch=1.0, block="looped")
+        fabricate(folder / f"s{depth}", level, depth=depth, seeds=6, seconds_per_epoch=2.0)
+        fabricate(folder / f"l{depth}", level, depth=depth, seeds=6, seconds_per_epoch=1.0, block="looped")
     return folder
 
 
@@ -99,9 +99,27 @@ def test_single_seeds_give_differences_without_intervals(tmp_path, fabricate):
     fabricate(tmp_path / "s", 0.2, depth=8)
     fabricate(tmp_path / "l", 0.8, depth=8, block="looped")
     found = matches(tmp_path)[8, "depth"]
-    assert "(one seed: no interval)" in found.text
+    assert "(fewer than 5 seeds: no interval)" in found.text
     assert found.to_json()["difference"]["low"] is None
     json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_better_needs_five_seeds_and_a_test_corrected_for_the_page(sweep, tmp_path, fabricate):
+    every = matched(gather([sweep]).groups, "success_any")
+    apart = {(m.looped_depth, m.axis) for m in every if m.outcome == "better"}
+    assert apart == {(depth, axis) for depth in (8, 16) for axis in ("parameters", "train_seconds")} | {
+        (4, "train_seconds")
+    }
+    same = next(m for m in every if (m.looped_depth, m.axis) == (8, "depth"))
+    assert same.outcome == "not told apart" and same.p > 0.05
+    # Eight pairs differ: at equal depth and FLOPs the loop meets the same stack.
+    best = next(m for m in every if (m.looped_depth, m.axis) == (16, "parameters"))
+    assert best.contrast.p == pytest.approx(2 / 924)
+    fabricate(tmp_path / "s", 0.1, depth=8, seeds=4)
+    fabricate(tmp_path / "l", 0.9, depth=8, block="looped", seeds=4)
+    found = matched(gather([tmp_path]).groups, "success_any")
+    assert {m.outcome for m in found if m.contrast} == {"too few seeds"}
+    assert {m.outcome for m in found if not m.contrast} == {""}
 
 
 def test_one_kind_of_block_gives_nothing_to_compare(tmp_path, fabricate):

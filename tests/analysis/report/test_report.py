@@ -53,12 +53,12 @@ def stepped(threshold):
 
 @pytest.fixture(scope="module")
 def runs(fabricate, tmp_path_factory):
-    """Stacked agents that rise at depth 8, looped ones at 16, five seeds each."""
+    """Stacked agents that rise at depth 8, looped ones at 16, six seeds each."""
     root = tmp_path_factory.mktemp("runs")
     for block, threshold in (("stacked", 8), ("looped", 16)):
         for depth in DEPTHS:
             path = root / block / f"depth{depth}"
-            fabricate(path, stepped(threshold)(depth), block=block, depth=depth, seeds=5)
+            fabricate(path, stepped(threshold)(depth), block=block, depth=depth, seeds=6)
     (root / "looped" / "depth16" / "videos").mkdir()
     (root / "looped" / "depth16" / "videos" / "rollout.gif").write_bytes(GIF)
     (root / "extrapolate").mkdir()
@@ -107,6 +107,7 @@ def test_the_page_has_every_part_and_says_what_was_found_with_numbers(page):
         "difficulty",
         "extrapolation",
         "videos",
+        "limits",
         "runs",
         "files",
     ]
@@ -129,7 +130,7 @@ def test_charts_hold_the_judged_values(written):
     )
     stacked, looped = depth["lines"]
     assert (stacked["name"], looped["name"]) == ("stacked", "looped")
-    assert stacked["x"] == list(DEPTHS) and len(stacked["dots"]) == 5 * len(DEPTHS)
+    assert stacked["x"] == list(DEPTHS) and len(stacked["dots"]) == 6 * len(DEPTHS)
     assert all(low <= y <= high for low, y, high in zip(stacked["low"], stacked["y"], stacked["high"], strict=True))
     maps = [chart for chart in found if chart["kind"] == "map"]
     assert {chart["keys"]["block"]: chart["critical"] for chart in maps} == {
@@ -149,9 +150,9 @@ def test_numbers_and_figures_lie_beside_the_page(written, page, runs):
         for ending, start in ((".png", b"\x89PNG"), (".pdf", b"%PDF")):
             assert (out / "figures" / (stem + ending)).read_bytes().startswith(start), stem
     tables = {file.stem: list(csv.DictReader(file.open())) for file in written.files if file.suffix == ".csv"}
-    assert len(tables["capability"]) == 3 * 2 * len(DEPTHS) * 5 and len(tables["runs"]) == 2 * len(DEPTHS)
+    assert len(tables["capability"]) == 3 * 2 * len(DEPTHS) * 6 and len(tables["runs"]) == 2 * len(DEPTHS)
     assert (
-        len(tables["learning"]) == 3 * 2 * len(DEPTHS) * 5 * 5 and len(tables["difficulty"]) == 3 * 2 * len(DEPTHS) * 5
+        len(tables["learning"]) == 3 * 2 * len(DEPTHS) * 6 * 5 and len(tables["difficulty"]) == 3 * 2 * len(DEPTHS) * 6
     )
     content = json.loads((out / "data" / "report.json").read_text())
     assert content == json.loads(json.dumps(written.summary))
@@ -320,7 +321,7 @@ def test_a_second_report_takes_the_place_of_the_first(written, fabricate, tmp_pa
     names = {str(file.relative_to(out)) for file in out.rglob("*") if file.is_file()}
     assert "figures/mine.png" in names and "figures/difficulty.png" in names
     assert not {"figures/matched.png", "figures/extrapolation.pdf", "data/matched.csv"} & names
-    assert not [name for name in names if name.startswith(".")]
+    assert [name for name in names if name.startswith(".")] == [".report.json"]
 
 
 def test_what_cannot_be_written_or_found_is_one_line_and_leaves_nothing(fabricate, tmp_path):
@@ -333,3 +334,82 @@ def test_what_cannot_be_written_or_found_is_one_line_and_leaves_nothing(fabricat
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="file: cannot be written"):
         report.write([run], tmp_path / "file")
+
+
+def with_draws(run, reached):
+    """Log what drawn actions reach beside the mode, as training does."""
+    rows = run.metrics()
+    for row in rows:
+        offset = row["success_any"] - np.mean([r["success_any"] for r in rows if r["epoch"] == row["epoch"]])
+        share = float(np.clip(row["epoch"] / rows[-1]["epoch"] * reached + offset, 0, 1))
+        row |= {"drawn_success_any": share, "drawn_time_at_goal": 80 * share, "drawn_dist_final": 4 - 3 * share}
+        for level in row["by_difficulty"]:
+            level["drawn_success_any"] = share
+    (run.path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.fixture(scope="module")
+def two_ways(fabricate, tmp_path_factory):
+    """Stacked agents whose mode jumps at depth 16 where their draws rise evenly; loops fail by the mode alone."""
+    root = tmp_path_factory.mktemp("ways")
+    for place, depth in enumerate((4, 8, 16, 32, 64)):
+        run = fabricate(root / f"s{depth}", 0.8 if depth >= 16 else 0.1, depth=depth, seeds=8)
+        with_draws(run, 0.2 + 0.15 * place)
+    run = fabricate(root / "l32", 0.2, depth=32, block="looped", seeds=8)
+    with_draws(run, 0.65)
+    return root
+
+
+def test_verdicts_are_of_mode_and_draws_and_say_where_they_disagree(two_ways, tmp_path):
+    written = report.write([two_ways], tmp_path / "out")
+    assert written.summary["metrics"][:2] == ["success_any", "drawn_success_any"]
+    found = {(one["block"], one["metric"]): one for one in written.summary["thresholds"]}
+    (jump,) = found["stacked", "success_any"]["jumps"]
+    assert (jump["depth"], jump["label"], jump["acting"]) == (16, "confirmed", "mode alone")
+    assert found["stacked", "drawn_success_any"]["verdict"] != "jump"
+    text = Reader(written.page.read_text(encoding="utf-8")).text
+    assert "Mode and draws. The policy's mode and its drawn actions disagree about success_any" in text
+    assert "jump at 16 by the mode" in text
+    assert re.search(
+        r"Looped, depth 32 against stacked, depth 32 at equal depth: worse by the mode, not told apart by", text
+    )
+    assert "a third of the spread over seeds" in text
+    assert {one["metric"] for one in written.summary["difficulty"]} == {"success_any", "drawn_success_any"}
+    assert {match["metric"] for match in written.summary["matched"]} == {"success_any", "drawn_success_any"}
+
+
+PAPER = """# made up
+Env; Block; Depth; Metric; Mean; N; SE
+{env}; stacked; 4; time_at_goal; 61; 5; 6.7
+{env}; stacked; 8; time_at_goal; 66; 5; 6.7
+{env}; stacked; 16; time_at_goal; 324; 5; 6.7
+{env}; stacked; 32; time_at_goal; 413; 5; 6.7
+{env}; stacked; 64; time_at_goal; 441; 5; 6.7
+{env}; looped; 16; time_at_goal; 104; 5; 6.7
+"""
+
+
+def test_a_table_gets_a_page_too(tmp_path):
+    (tmp_path / "paper.csv").write_text(PAPER.format(env="maze"))
+    written = report.write([tmp_path / "paper.csv"], tmp_path / "out")
+    page = Reader(written.page.read_text(encoding="utf-8"))
+    assert [tag["id"] for tag in page.all("section")] == ["findings", "thresholds", "matched", "limits", "files"]
+    assert "How does time at goal change with depth in maze" in page.text
+    assert "jump at 16 in [16, 16] by +263" in page.text
+    assert "normal seeds of that mean and spread stand in" in page.text
+    assert all(file.is_file() for file in written.files)
+    found = next(one for one in written.summary["thresholds"] if one["block"] == "stacked")
+    assert found["steepest"]["from"] == 8 and found["half_at"] == 16
+    assert not any(file.name == "runs.csv" for file in written.files)
+
+
+def test_a_table_cannot_put_anything_into_the_page(tmp_path):
+    (tmp_path / "evil.csv").write_text(PAPER.format(env=EVIL.replace(";", "")), encoding="utf-8")
+    text = report.write([tmp_path / "evil.csv"], tmp_path / "out").page.read_text(encoding="utf-8")
+    assert text.count("<script") == 2 and "<img" not in text
+
+
+def test_runs_and_tables_are_not_mixed(runs, tmp_path):
+    (tmp_path / "paper.csv").write_text(PAPER.format(env="maze"))
+    with pytest.raises(RunError, match="not both"):
+        report.write([runs, tmp_path / "paper.csv"], tmp_path / "out")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rl_depth.analysis.runs.groups import gather, group_runs
+from rl_depth.analysis.thresholds import difficulty
 from rl_depth.runs import RunError, find_runs
 
 
@@ -177,3 +178,71 @@ def test_small_files_written_by_something_else_say_nothing(tmp_path, fabricate, 
     (tmp_path / "a" / file).write_text(json.dumps(content))
     (group,) = gather([tmp_path]).groups
     assert group.diverged == () and len(group.seeds) == 1
+
+
+DAMAGE = {
+    "deep metrics": ("metrics.jsonl", "[" * 100_000 + "\n"),
+    "deep meta": ("meta.json", "[" * 100_000),
+    "deep status": ("status.json", "[" * 100_000),
+    "deep timing": ("timing.jsonl", "[" * 100_000 + "\n"),
+    "metrics a folder": ("metrics.jsonl", None),
+    "timing a folder": ("timing.jsonl", None),
+    "meta a folder": ("meta.json", None),
+    "config a folder": ("config.toml", None),
+    "config deep": ("config.toml", "a = " + "[" * 100_000),
+    "config binary": ("config.toml", "\udcff"),
+    "rows are numbers": ("metrics.jsonl", "3\n"),
+    "huge steps": ("metrics.jsonl", '{"seed": 0, "env_steps": 1' + "0" * 400 + "}\n"),
+    "huge value": ("metrics.jsonl", '{"seed": 0, "env_steps": 16000, "success_any": 1' + "0" * 400 + "}\n"),
+    "costs in words": ("meta.json", '{"cost": {"parameters": "many", "flops_per_update": null}, "sessions": [3]}'),
+    "times in words": ("timing.jsonl", '{"env_steps": 3200, "train_seconds": "long"}\n'),
+    "a list of seeds": ("status.json", '{"diverged": [0, 1]}'),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_folder_never_stops_the_analysis_of_others(tmp_path, fabricate, name):
+    fabricate(tmp_path / "good", 0.5, depth=8)
+    bad = fabricate(tmp_path / "bad", 0.5, depth=16).path
+    file, text = DAMAGE[name]
+    (bad / file).unlink()
+    if text is None:
+        (bad / file).mkdir()
+    else:
+        (bad / file).write_text(text, errors="surrogateescape")
+    found = gather([tmp_path])
+    assert found.groups[0].depth == 8
+    assert len(found.groups) == 2 or any("left out" in note and "bad" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        "text",
+        [1],
+        3,
+        None,
+        {"a": 1},
+        [{"goal_distance": "far", "episodes": 3}],
+        [{"goal_distance": 1.0, "episodes": 0}],
+        [{"episodes": 3}],
+        [{"goal_distance": 1.0, "episodes": 3, "success_any": [1]}],
+        [{"goal_distance": 1.0, "episodes": 3, "success_any": 10**400}],
+    ],
+)
+def test_entries_per_difficulty_of_odd_types_are_left_out_with_a_note(tmp_path, fabricate, levels):
+    fabricate(tmp_path / "good", 0.5, depth=8)
+    bad = fabricate(tmp_path / "bad", 0.5, depth=16)
+    rows = [row | {"by_difficulty": levels} for row in bad.metrics()]
+    (bad.path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = gather([tmp_path])
+    assert [len(group.levels[0]) > 0 for group in found.groups] == [True, False]
+    assert any(note.startswith("by_difficulty cannot be read") and note.count("bad") == 1 for note in found.notes)
+    assert len(difficulty.from_groups(found.groups)[0].depths) == 2
+
+
+def test_a_copied_run_of_several_seeds_is_named_once(tmp_path, fabricate):
+    fabricate(tmp_path / "one", 0.5, seeds=3)
+    fabricate(tmp_path / "two", 0.5, seeds=3)
+    (note,) = [note for note in gather([tmp_path]).notes if "same options" in note]
+    assert note.count("two (as") == 1

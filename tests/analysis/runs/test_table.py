@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from rl_depth.analysis.runs import table
+from rl_depth.analysis.thresholds.detect import detect
 
 TEXT = """env,block,depth,seed,metric,value
 maze,stacked,8,0,success,0.5
@@ -55,13 +57,22 @@ def test_writing_and_reading_gives_the_same_back(tmp_path):
 
 
 HEADER = "env,block,depth,seed,metric,value\n"
+MEANS = "env,block,depth,metric,mean,n,se\n"
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("env,block,depth,seed,value\n", "no column metric"),
-        ("", "no column env, block"),
+        ("", "no column env, block.*found are none"),
+        ("env,Width,value\n", "no column block, depth, metric, seed; found are env, width, value; needed are env"),
+        (HEADER + "m,s,4,0,x,1_000\n", "line 2: value '1_000' is not a number"),
+        ("#a\n\n" + HEADER + "m,s,4,0,x,high\n", "line 4: value 'high'"),
+        (MEANS.replace(",se", ""), "no column se"),
+        (MEANS + "m,s,4,x,1,2.5,0.1\n", "line 2: n '2.5' is not a whole number"),
+        (MEANS + "m,s,4,x,1,5,-0.1\n", "line 2: mean '1', se '-0.1' are no mean with its error"),
+        (MEANS + "m,s,4,x,1,5,.1\nm,s,4,x,2,5,.1\n", "line 3: the same env, block, depth and metric as line 2"),
+        ("env,env,block,depth,metric,seed,value\n", "column env is there twice"),
         (HEADER, "no rows"),
         (HEADER + "m,s,4,0,x,1\nm,s,4,1,x,high\n", "line 3: value 'high' is not a number"),
         (HEADER + "m,s,4,0,x,nan\nm,s,4,1,x,\n", "no row with a finite value"),
@@ -111,3 +122,47 @@ def test_rows_given_twice_are_refused():
     rows = [("e", "b", 4, "0", "m", 1.0)] * 2
     with pytest.raises(ValueError, match="seed 0, m: given twice"):
         table.from_rows(rows)
+
+
+@pytest.mark.parametrize("apart", [",", ";", "\t"])
+def test_headers_in_any_case_with_blanks_comments_and_other_separators(tmp_path, apart):
+    header = apart.join(["Env", " Block ", "DEPTH", "seed ", "Metric", "Value"])
+    rows = [apart.join(["maze", "stacked", str(depth), "0", "dist", " 1.5"]) for depth in (4, 8)]
+    text = "\n".join(["# from a paper", "", header, *rows]) + "\n"
+    (one,) = table.read(written(tmp_path, text))
+    assert (one.env, one.block, one.metric, one.depths.tolist()) == ("maze", "stacked", "dist", [4, 8])
+    assert [v.tolist() for v in one.values] == [[1.5], [1.5]]
+
+
+@pytest.mark.parametrize(
+    ("names", "errors"),
+    [
+        ("se", "2"),
+        ("sd", f"{2 * np.sqrt(5)}"),
+        ("low,high", f"{10 - 2 * stats.t.ppf(0.975, 4)},{10 + 2 * stats.t.ppf(0.975, 4)}"),
+    ],
+)
+def test_means_with_an_error_become_seeds_of_that_mean_and_spread(tmp_path, names, errors):
+    notes = []
+    text = f"env,block,depth,metric,mean,n,{names}\nm,s,4,x,10,5,{errors}\n"
+    (one,) = table.read(written(tmp_path, text), notes)
+    (values,) = one.values
+    assert len(values) == 5 and values.mean() == pytest.approx(10)
+    assert values.std(ddof=1) / np.sqrt(5) == pytest.approx(2)
+    assert "normal seeds of that mean and spread stand in" in notes[0]
+
+
+def test_means_of_one_seed_need_no_error_and_others_are_missing_without(tmp_path):
+    notes = []
+    (one,) = table.read(written(tmp_path, MEANS + "m,s,4,x,10,1,\nm,s,8,x,11,5,\n"), notes)
+    assert [v.tolist() for v in one.values] == [[10.0]]
+    assert any("line 3 (m, s, depth 8, x)" in note for note in notes)
+
+
+def test_the_means_of_a_paper_are_judged_as_its_seeds_would_be(tmp_path):
+    means = zip((4, 8, 16, 32, 64), (61, 66, 324, 413, 441), strict=True)
+    lines = [f"ant big maze; stacked; {depth}; time at goal; {mean}; 5; 6.7" for depth, mean in means]
+    path = written(tmp_path, "Env; Block; Depth; Metric; Mean; N; SE\n" + "\n".join(lines) + "\n")
+    (one,) = table.read(path)
+    (jump,) = detect(one.depths, one.values).jumps
+    assert jump.depth == 16

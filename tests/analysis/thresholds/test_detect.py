@@ -93,9 +93,12 @@ def test_too_few_seeds_depths_or_both_are_undecided(depths, noisy, stepped):
     values = noisy(stepped())
     single = detect(depths, values[:, :1])
     assert (single.verdict, single.more_seeds) == ("undecided", 4)
-    assert single.text == "undecided: 1 seed at some depth, so nothing tells noise from effect; 4 more seeds needed"
+    assert single.text.startswith(
+        "undecided: 1 seed at some depth, so nothing tells noise from effect; 4 more seeds needed; steepest from 32"
+    )
     few = detect(depths[3:6], values[3:6])
-    assert (few.verdict, few.text) == ("undecided", "undecided: at least 4 depths are needed, not 3")
+    assert few.verdict == "undecided"
+    assert few.text.startswith("undecided: at least 4 depths are needed, not 3; steepest")
     assert detect(depths[:1], values[:1]).verdict == "undecided"
 
 
@@ -187,3 +190,57 @@ def test_what_flat_says_would_have_shown_shows(depths, noisy):
     curve = np.where(INDEX == 8, shows, 0.0)
     trends = [detect(depths, noisy(curve, seed=s), bootstraps=200).p_trend < 0.05 for s in range(60)]
     assert 0.6 < np.mean(trends) <= 1.0
+
+
+def drawn(curve, deviation=15.0, seeds=5, seed=0):
+    """Seeds ``[D, S]`` whose means and deviations are exactly those given."""
+    noise = np.random.default_rng(seed).standard_normal((len(curve), seeds))
+    noise -= noise.mean(axis=1, keepdims=True)
+    return np.asarray(curve, float)[:, None] + deviation * noise / noise.std(axis=1, ddof=1, keepdims=True)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_jump_with_growth_after_it_is_a_jump_at_five_depths(seed):
+    """The shape that Wang et al. (2025) print for the ant in a big maze."""
+    found = detect([4, 8, 16, 32, 64], drawn([61, 66, 324, 413, 441], seed=seed), seed=seed)
+    assert [jump.depth for jump in found.jumps] == [16]
+    assert found.jumps[0].effect == pytest.approx(263, abs=20)
+    assert found.model == "step and growth"
+
+
+@pytest.mark.parametrize("bend", [0.5, 1.0, 1.6, 2.0, 2.5])
+@pytest.mark.parametrize("count", [5, 7, 9])
+def test_a_hinge_is_no_jump(bend, count):
+    """Flat, then growth that is straight in log2 depth."""
+    index = np.arange(count)
+    curve = 60 + 400 * np.maximum(index - bend, 0) / (count - 1 - bend)
+    for seed in range(3):
+        noise = np.random.default_rng(seed).standard_normal((count, 5))
+        assert detect(4 * 2**index, curve[:, None] + 15 * noise, seed=seed).verdict in ("gradual", "undecided")
+
+
+def test_every_verdict_names_the_steepest_doubling_and_where_half_of_the_rise_lies():
+    depths = [4, 8, 16, 32, 64]
+    for curve in ([61, 66, 324, 413, 441], [60, 160, 260, 360, 460], [50, 52, 49, 51, 50], [20, 22, 21, 20, 600]):
+        found = detect(depths, drawn(curve))
+        told = json.loads(json.dumps(found.to_json()))
+        assert set(told["steepest"]) == {"from", "to", "share"} and told["half_at"] in depths
+        assert f"steepest from {told['steepest']['from']} to {told['steepest']['to']}" in found.text
+    told = detect(depths, drawn([61, 66, 324, 413, 441])).to_json()
+    assert told["steepest"] == {"from": 8, "to": 16, "share": pytest.approx(258 / 380)}
+    assert told["half_at"] == 16
+
+
+def test_a_steepest_doubling_at_an_end_is_said_to_need_depths_beyond():
+    found = detect([4, 8, 16, 32, 64], drawn([20, 22, 21, 20, 600]))
+    assert found.verdict != "jump"
+    assert found.text.endswith("the first and the last depth cannot be judged: sample depths beyond 64")
+    assert "below 4" in detect([4, 8, 16, 32, 64], drawn([20, 600, 610, 600, 605])).text
+
+
+def test_a_series_that_falls_says_so(depths, noisy):
+    found = detect(depths, noisy(0.9 - 0.1 * INDEX, deviation=0.03))
+    assert found.text.startswith("gradual: falls from 0.8")
+    assert "of the whole fall" in found.text and found.rise.falls
+    hump = detect(depths, noisy(logistic(INDEX, 2.0, 2.5) - 0.7 * logistic(INDEX, 6.5, 3.0)))
+    assert "then falls to" in hump.text

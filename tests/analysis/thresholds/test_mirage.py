@@ -88,3 +88,32 @@ def test_which_way_is_better():
     assert meaning.improves("infonce", -1.0)
     assert meaning.improves("success_any", 1.0)
     assert not meaning.improves("time_at_goal", -1.0)
+
+
+@pytest.mark.parametrize(
+    ("draws", "acting"),
+    [(64, mirage.BOTH), (32, mirage.BOTH), (None, mirage.MODE_ALONE), (256, mirage.MODE_ALONE)],
+)
+def test_a_jump_says_which_way_of_acting_shows_it(draws, acting):
+    mode, other = guard([finding("success_any", 64), finding("drawn_success_any", draws)])
+    assert mode.acting == (acting,)
+    assert mode.to_json()["jumps"][0]["acting"] == acting
+    assert f"by {acting}" in mode.text
+    if draws == 256:
+        assert other.acting == (mirage.DRAWS_ALONE,)
+
+
+def test_success_is_confirmed_by_a_continuous_metric_of_the_same_way_of_acting():
+    found = guard([finding("success_any", 64), finding("drawn_dist_final", 64, -0.5)])
+    assert found[0].labels == (mirage.UNCONFIRMED,)
+    found = guard([finding("drawn_success_any", 64), finding("drawn_dist_final", 64, -0.5)])
+    assert found[0].labels == (mirage.CONFIRMED,)
+
+
+def test_disagreement_between_mode_and_draws_is_said_in_words():
+    found = guard([finding("success_any", 64), finding("drawn_success_any")])
+    (line,) = mirage.disagreements(found)
+    assert "jump at 64 by the mode, gradual by draws" in line
+    assert line.endswith("is induced by how the policy acts")
+    assert mirage.disagreements(guard([finding("success_any", 64), finding("drawn_success_any", 64)])) == []
+    assert mirage.disagreements(guard([finding("success_any", 64)])) == []

@@ -2,11 +2,13 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from rl_depth.analysis import outputs
+from rl_depth.analysis.runs.table import Series
 from rl_depth.analysis.thresholds import verdicts
 
 DEPTHS = (4, 8, 16, 32, 64, 128, 256, 512)
@@ -126,3 +128,25 @@ def test_runs_have_maps_of_difficulty_beside_their_verdicts(tmp_path, fabricate)
     assert rows["dist_final"]["difficulty"]["distances"] == [2, 4, 6]
     files = {file.name for file in outputs.write_verdicts(found, tmp_path / "out")}
     assert files == {"thresholds.png", "difficulty.png", "thresholds.csv"}
+
+
+def test_copied_seeds_are_noted(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = ["env,block,depth,seed,metric,value"]
+    for depth in (4, 8, 16, 32):
+        first, other = rng.uniform(0.2, 0.8, 2)
+        lines += [f"maze,stacked,{depth},{seed},dist_final,{first if seed < 2 else other + seed}" for seed in range(4)]
+        lines += [f"maze,looped,{depth},{seed},dist_final,{depth / 100 + seed * 0.001:.3f}" for seed in range(4)]
+        lines += [f"maze,stacked,{depth},{seed},success_any,1.0" for seed in range(4)]
+    (tmp_path / "table.csv").write_text("\n".join(lines) + "\n")
+    notes = verdicts.judge([tmp_path / "table.csv"]).notes
+    copies = [note for note in notes if "copies" in note]
+    assert copies == ["seeds 0, 1 have equal values at every depth, as copies would: maze, stacked, dist_final"]
+
+
+def test_depths_whose_seeds_all_agree_are_noted():
+    values = tuple(np.full(5, value) for value in (0.1, 0.2, 0.7, 0.8))
+    one = Series("maze", "stacked", "dist_final", np.array([4, 8, 16, 32]), values, (tuple("01234"),) * 4)
+    assert verdicts.copied(one)[0].startswith("seeds 0, 1, 2, 3, 4 have equal values at every depth")
+    one = replace(one, seeds=tuple(tuple(f"{depth}{seed}" for seed in range(5)) for depth in range(4)))
+    assert verdicts.copied(one)[0].startswith("all seeds have one value at depth 4, 8, 16, 32")

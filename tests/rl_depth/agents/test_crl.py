@@ -9,6 +9,7 @@ import pytest
 
 from rl_depth.agents import AgentState, Batch, ContrastiveAgent, Hyper
 from rl_depth.agents.crl import _ADAM
+from rl_depth.agents.objective import mix_goals
 from rl_depth.bench.reference import Reference, restacked
 from rl_depth.config import NETWORKS, Config
 
@@ -37,6 +38,12 @@ OPTIONS = [
     {"energy": "cosine", "loss": "bwd_infonce", "norm": "pre"},
     {"energy": "dot", "loss": "binary_nce"},
     {"energy": "l2", "loss": "sym_infonce"},
+    {"block": "two-level", "norm": "post", "depth": 8, "latent": "learned"},
+    {"block": "two-level", "fast_steps": 2, "tie_levels": True, "depth": 12, "block_layers": 1, "rounds": 2},
+    {"block": "two-level", "feedback": True, "injection": "concat", "step_conditioning": True, "depth": 8},
+    {"block": "two-level", "backprop_steps": "one-step", "fast_steps": 2, "depth": 12, "block_layers": 1, "rounds": 2},
+    {"block": "looped", "norm": "post", "residual_scale": "learned", "backprop_steps": 1},
+    {"residual_scale": "learned"},
     {"loss": "binary_nce", "actor_block": "looped", "psi_depth": 2, "phi_width": 24},
 ]
 
@@ -93,7 +100,7 @@ def test_random_goals_reach_the_actor_alone():
 
 def test_mixed_goals_are_those_of_the_next_transition():
     _, agent, batch = setup(random_goals=0.25)
-    mixed = agent._mix_goals(batch.goal)
+    mixed = mix_goals(agent.random_goals, batch.goal)
     np.testing.assert_array_equal(mixed[:8], batch.goal[1:9])
     np.testing.assert_array_equal(mixed[8:], batch.goal[8:])
 

@@ -24,7 +24,7 @@ def test_compare_prints_aggregates_matches_and_what_was_left_out(cli, sweep):
     text = cli("compare", sweep, "--out", "found", "--json", "rows.json")
     for words in (
         "interquartile mean over seeds",
-        "P(better)",
+        "P(improves)",
         "looped against stacked, success_any",
         "note: left out, no evaluation yet: runs/waiting",
         "note: left out, config.toml: unknown key 'tool'",

@@ -98,6 +98,9 @@ def test_extrapolating_tests_looped_runs_beyond_their_depth(cli):
     assert row["latents"]["angle"]["mean"][0] is None
     assert set(row["verdicts"]) == {"success_any", "time_at_goal", "dist_final"}
     for verdict in row["verdicts"].values():
+        if verdict["breakdown"] == "no capability":  # as an agent this small may be
+            assert (verdict["ratio"], verdict["reach"], verdict["breaks_at"]) == (0, 0, None)
+            continue
         assert verdict["ratio"] in (4 / 12, 8 / 12, 32 / 12)
         assert (verdict["breaks_at"] is None) == (verdict["breakdown"] == "holds") == (verdict["ratio"] > 1)
     for name in ("extrapolation.png", "latents.png"):

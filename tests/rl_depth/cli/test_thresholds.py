@@ -45,8 +45,34 @@ def test_runs_are_judged_too_and_one_depth_is_not_enough(cli):
     cli("train", "--out", "run", "--quiet", *cli.flags(**cli.tiny, seeds=2))
     cli("thresholds", "run", "--out", "found", "--json", "found.json")
     rows = json.loads((cli.folder / "found.json").read_text())
-    assert {row["metric"] for row in rows} == {"success_any", "time_at_goal", "dist_final"}
+    by_mode = {"success_any", "time_at_goal", "dist_final"}
+    assert {row["metric"] for row in rows} == by_mode | {f"drawn_{metric}" for metric in by_mode}
     assert {row["verdict"] for row in rows} == {"undecided"}
+
+
+def test_brackets_in_names_stand_as_they_are(cli):
+    lines = ["env,block,depth,seed,metric,value"]
+    lines += [
+        f'{env},"{block}",{depth},{seed},dist,{depth + seed}'
+        for env in ("ant[big]", "ant[small]", "x[/]")
+        for block in ("stacked", "looped, K[train]")
+        for depth in (4, 8)
+        for seed in range(2)
+    ]
+    (cli.folder / "named.csv").write_text("\n".join(lines) + "\n")
+    for command in ("thresholds", "compare"):
+        text = cli(command, "named.csv")
+        assert all(name in text for name in ("ant[big]", "ant[small]", "x[/]", "K[train]"))
+        assert f"runs/{command}/named" in text
+
+
+def test_results_are_written_over_nothing_else(cli, results):
+    cli("thresholds", results, "--out", "place")
+    (cli.folder / "place" / "thresholds.csv").write_text("mine")
+    assert "thresholds.csv: is there, and not as rl-depth thresholds wrote it" in cli.refuse(
+        "thresholds", results, "--out", "place"
+    )
+    assert (cli.folder / "place" / "thresholds.csv").read_text() == "mine"
 
 
 def test_broken_tables_are_refused_in_one_line(cli, results):

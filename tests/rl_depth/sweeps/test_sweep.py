@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,10 @@ GRID = '[grid]\ndepth = [4, 8]\nblock = ["stacked", "looped"]\n'
 
 def write(folder, text=GRID, **base):
     file = folder / "sweep.toml"
-    file.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in (TINY | base).items()) + text)
+    grid = tomllib.loads(text)["grid"]
+    varied = {key for table in (grid if isinstance(grid, list) else [grid]) for key in table}
+    fixed = {key: value for key, value in (TINY | base).items() if key not in varied}
+    file.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in fixed.items()) + text)
     return file
 
 
@@ -88,7 +92,7 @@ def test_a_preset_and_flags_go_below_and_on_top_of_the_file(tmp_path):
         ("[grid]\ndepth = [[4]]", ["depth", "list"]),
         ("[grid]\ndepth = [4, 4]", ["depth", "4 stands there twice"]),
         ("[grid]\ndepth = [4, 6]", ["cell depth6", "--depth 6", "4 or 8"]),
-        ("[grid]\ndepth = [4, 8.5]", ["cell depth8.5", "[depth]", "not a whole number"]),
+        ("[grid]\ndepth = [4, 8.5]", ["cell depth8.5", "[depth]", "must be a whole number"]),
         ('[grid]\nenv = ["point_mase"]', ["cell point_mase", "point_maze"]),
         ("[[grid]]\ndepth = [4]\n[[grid]]\ndepth = [4]", ["depth4 twice"]),
         ('preset = "smokee"\n[grid]\ndepth = [4]', ["smokee", "smoke"]),
@@ -118,7 +122,7 @@ def test_a_folder_with_another_configuration_is_refused_before_anything_is_made(
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["stacked-depth8"]
 
 
-class Fake:
+class Fake(executors.Executor):
     """An executor of threads. ``script`` says how each start of a cell ends; then all end well."""
 
     def __init__(self, slots=2, **script):
@@ -258,6 +262,7 @@ def test_a_view_tells_pace_success_and_time_left_from_the_run_folder(cells):
         run.append([row | {"seed": seed, "success_any": 0.25 * (seed + 1)} for seed in (0, 1)], row)
     run.write_status({"state": "running", "env_steps": 640})
     view = overview.look(run)
+    assert view.state == "killed"
     assert (view.env_steps, view.total, view.success) == (640, 1600, (0.25, 0.5))
     assert view.pace.rate == pytest.approx(320 / 2) and view.left == pytest.approx(960 / 160)
     assert view.pace.spent == pytest.approx(5)
@@ -268,10 +273,12 @@ def test_a_killed_run_is_told_from_one_that_goes_on(cells):
     run = runs.Run(cells[0].path)
     run.append([ROWS[0] | {"seed": 0, "success_any": 1.0}], ROWS[0])
     run.write_status({"state": "running"})
-    assert overview.look(run).note == ""
-    for file in run.path.iterdir():
-        os.utime(file, (time.time() - 3600,) * 2)
-    assert overview.look(run).note == "no sign of life for 1 h 00 min; killed?"
+    assert (overview.look(run).state, overview.look(run).note) == ("killed", "its process is gone; go on with --resume")
+    with runs.hold(run.path, cells[0].config, resume=True):
+        assert (overview.look(run).state, overview.look(run).note) == ("running", "")
+        for file in run.path.iterdir():
+            os.utime(file, (time.time() - 3600,) * 2)
+        assert overview.look(run).note == "no sign of life for 1 h 00 min; killed?"
 
 
 def test_depths_are_listed_in_order(tmp_path):
@@ -290,7 +297,7 @@ def test_torn_and_foreign_files_show_as_unreadable_and_take_nothing_down(cells, 
     run.write_status({"state": "running"})
     (cell.path / name).write_bytes(content)
     view = overview.look(run)
-    assert view.state in ("running", "waiting", "unreadable")
+    assert view.state in ("killed", "waiting", "unreadable")
     overview.table([view], "a title")
 
 
@@ -303,6 +310,25 @@ def test_watch_shows_runs_prints_once_and_says_when_there_are_none(cli, cells):
     views = json.loads((cli.folder / "views.json").read_text())
     assert views[0]["name"] == "looped-depth4" and views[2]["state"] == "failed"
     assert "no run folder there" in cli.refuse("watch", "nowhere", "--once")
+    runs.Run(cells[0].path).write_status({"state": "running"})
+    assert "1 killed, 3 waiting" in cli("watch", "out", "--once")
+
+
+def test_watch_waits_for_a_folder_and_ends_once_nothing_can_go_on(cells, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(overview, "_TICK", 0.01)
+    out = cells[0].path.parent
+
+    def work():
+        time.sleep(0.2)
+        for cell in cells:
+            sweep.claim(cell)
+            runs.Run(cell.path).write_status({"state": "finished" if cell is not cells[0] else "failed"})
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    overview.Watcher(out).follow()
+    thread.join()
+    assert capsys.readouterr().err.startswith(f"waiting for a run in {out}")
 
 
 def test_watch_needs_no_jax():
@@ -364,7 +390,7 @@ def test_each_process_gets_a_gpu_of_its_own(monkeypatch):
 
     given, processes = [], []
 
-    def spawn(path, environment):
+    def spawn(path, environment, options):
         given.append(environment["CUDA_VISIBLE_DEVICES"])
         processes.append(Process())
         return processes[-1]
@@ -419,6 +445,20 @@ def test_a_slurm_job_that_leaves_the_queue_without_a_result_has_ended(slurm, cel
     (slurm / "queue").write_text("8\n")
     polls = [job.poll() for _ in range(4)]
     assert polls[0] is None and "ended without a result" in polls[-1]
+
+
+def test_many_slurm_jobs_are_submitted_as_one_array_and_told_apart_in_the_queue(slurm, cells, monkeypatch):
+    executor = executors.slurm(slurm / "jobs", executors.Resources(), minutes=90, partition=None, account=None)
+    for cell in cells:
+        sweep.claim(cell)
+    jobs = executor.start_all([cell.path for cell in cells])
+    assert "#SBATCH --array=0-3%4\n" in (slurm / "submitted").read_text()
+    assert [job.job.job_id for job in jobs] == ["7_0", "7_1", "7_2", "7_3"]
+    clock = iter(range(1000, 2000, 20))
+    monkeypatch.setattr(executors.time, "monotonic", lambda: next(clock))
+    (slurm / "queue").write_text("7_0\n7_2\n7_3\n")
+    polls = [[job.poll() for job in jobs[:2]] for _ in range(3)][-1]
+    assert polls[0] is None and "7_1 ended without a result" in polls[1]
 
 
 def test_without_slurm_its_executor_is_refused(cli, monkeypatch):

@@ -116,3 +116,20 @@ def test_offsets_of_sampled_goals_follow_the_law_at_each_horizon():
         law = 0.9 ** np.arange(29 - start, dtype=float)
         counts = np.bincount(offsets, minlength=30 - start)[1:]
         assert stats.chisquare(counts, law / law.sum() * len(offsets)).pvalue > 1e-3
+
+
+def test_several_ratios_draw_as_many_goals_of_each_transition():
+    """Each by its own law, all ahead in the same episode."""
+    done = np.zeros((400, 2), bool)
+    done[199] = True
+    buffer, _ = filled([done], 400)
+    gammas = (0.5, 0.9, 0.95)
+    rows, goals, envs = replay.sample(buffer, jnp.array(gammas), 500, 8, jax.random.key(0))
+    assert rows.shape == envs.shape == (8, 500) and goals.shape == (8, 500, 3)
+    rows, goals = np.asarray(rows)[..., None], np.asarray(goals)
+    assert np.all(goals > rows) and np.all(rows // 200 == goals // 200)
+    early = (rows < 60) | ((rows >= 200) & (rows < 260))  # whose future is hardly cut off
+    for s, gamma in enumerate(gammas):
+        offsets = (goals - rows)[..., s][early[..., 0]]
+        np.testing.assert_allclose(offsets.mean(), 1 / (1 - gamma), rtol=0.1)
+    assert not np.array_equal(goals[..., 1], goals[..., 2])
