@@ -76,7 +76,7 @@ class Options:
     env_options: Annotated[str | None, Parameter(group=_TASK)] = None
     """Options of the environment as in TOML, such as "size=9, max_size=13" [default: none]."""
     backend: Annotated[str | None, Parameter(group=_TASK)] = None
-    """Physics backend [default: the environment's first]."""
+    """Physics backend [default: the environment's own; on a CPU MuJoCo's C engine where others crawl]."""
     env_steps: Annotated[int, _int(_TASK)] = 160_000
     """Environment steps to train for, per seed; rounded up to whole epochs."""
     seed: Annotated[int, _int(_TASK)] = 0
