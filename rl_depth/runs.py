@@ -120,12 +120,18 @@ class Run:
         missing = [name for name in _NAMED if name not in held]
         if missing:
             raise ConfigError(f"{file}: lacks {', '.join(missing[:5])}{', ...' if missing[5:] else ''}")
-        began_on = self.meta().get("env", {}).get("backend") if config.backend is None else None
-        return replace(config, backend=began_on) if began_on else config
+        return config if config.backend else replace(config, backend=self._began_on())
 
     def meta(self) -> dict[str, Any]:
         """Contents of ``meta.json``."""
         return self._read_json(_META)
+
+    def _began_on(self) -> str | None:
+        """The physics backend of the run's first session; None before it."""
+        meta = self.meta()
+        env = meta.get("env") if isinstance(meta, dict) else None
+        backend = env.get("backend") if isinstance(env, dict) else None
+        return backend if isinstance(backend, str) else None
 
     def status(self) -> dict[str, Any]:
         """Contents of ``status.json``."""
@@ -217,7 +223,7 @@ def open_run(path: Path | str) -> Run:
       RunError: it is not one.
     """
     path = Path(path)
-    if not is_there(path / _CONFIG):
+    if not is_run(path):
         known = [str(run.path) for run in itertools.islice(_nearby(path.parent), 5)]
         hint = f"; runs nearby: {', '.join(known)}" if known else ""
         raise InputError(f"{str(path)[:200]}: not a run folder (no {_CONFIG}){hint}")
@@ -235,6 +241,11 @@ def _nearby(folder: Path) -> Iterator[Run]:
             with contextlib.suppress(OSError):
                 below = sorted(itertools.islice(place.iterdir(), _NEARBY // 10))
                 yield from (Run(inner) for inner in below if (inner / _CONFIG).is_file())
+
+
+def is_run(path: Path | str) -> bool:
+    """Whether a path is a run folder."""
+    return is_there(Path(path) / _CONFIG)
 
 
 def find_runs(root: Path | str) -> list[Run]:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from ..config import Config, Whole
+from ..config import Config, ConfigError, Whole
 from .common import OutFolder, Switch, start
 
 
@@ -20,6 +20,7 @@ def train(
     tensorboard: Annotated[bool, Switch] = False,
     wandb: str | None = None,
     devices: Whole | None = None,
+    physics_threads: Whole | None = None,
     distributed: Annotated[bool, Switch] = False,
 ) -> None:
     """Train the agents of one configuration; without options, a depth-8 agent in a small maze.
@@ -40,15 +41,22 @@ def train(
         Log to this Weights & Biases project too.
     devices
         Devices of each process to spread seeds and batch over [default: all accelerators, or one CPU].
+    physics_threads
+        Threads of each device that step environments of the backend mujoco [default: one per core].
     distributed
         Train one run with all processes of this Slurm step or Open MPI job: srun --ntasks N rl-depth train ...
     """
     del preset  # main() made it the source of the options that no flag gave
     start()
     from .. import runs
+    from ..envs import engine
     from ..sweeps import executors
     from ..training import hosts, session, trackers
 
+    try:
+        engine.set_threads(physics_threads)
+    except ValueError:
+        raise ConfigError(f"--physics-threads {physics_threads}: must be at least 1") from None
     if distributed:
         hosts.join(executors.gpus())
     path = Path(hosts.on_first(lambda: out if out is not None else runs.fresh_path(config)))

@@ -57,8 +57,8 @@ def train(
       RunError: the run failed; its folder keeps the last good checkpoint.
       Interrupted: SIGINT or SIGTERM arrived; the run was saved first.
     """
-    if out is not None and config.backend is None and (begun := runs.Run(Path(out))).meta():
-        config = replace(config, backend=begun.config().backend)
+    if out is not None and config.backend is None and runs.is_run(out):
+        config = replace(config, backend=runs.Run(Path(out)).config().backend)
     trainer = Trainer.of(config, Layout.of(config, devices))
     path = Path(hosts.on_first(lambda: out if out is not None else runs.fresh_path(config)))
     with _hold(path, config, resume) as run, _failures_noted(run):
@@ -107,6 +107,7 @@ class _Session:
         self.trainer = trainer
         self.programs = Programs.of(trainer)
         self.quiet = quiet
+        self.failures = 0  # of the physics, up to the last evaluation
 
     def go(self) -> None:
         """Train to the end."""
@@ -202,6 +203,16 @@ class _Session:
                 f"{self.config.env}: every episode ended at its first step, so no goal lies ahead of any"
             )
 
+    def _physics_failures(self) -> dict[str, int]:
+        """Steps in which the physics gave a copy up since the last evaluation, which is told; empty if none did."""
+        trainer = self.trainer
+        counts = [getattr(env, "physics_failures", 0) for env in (trainer.env, trainer.eval_env)]
+        new, self.failures = sum(counts) - self.failures, sum(counts)
+        if not new:
+            return {}
+        self.reporter.say(f"the physics diverged in {new} steps of single environments: their episodes ended there")
+        return {"physics_failures": new}
+
     def _evaluate(self, epoch: int, state: TrainState, learned: dict[str, Any]) -> None:
         """Log one evaluation of every seed that has not diverged."""
         began = time.monotonic()
@@ -224,7 +235,7 @@ class _Session:
             varied = {"hyper": {name: of[i] for name, of in per_seed.items()}} if per_seed else {}
             rows.append(row | varied | {"by_difficulty": metrics.by_difficulty(own)})
         timing = place | {"train_seconds": self.seconds, "eval_seconds": time.monotonic() - began}
-        self.run.append(rows, timing)
+        self.run.append(rows, timing | self._physics_failures())
         self._write_status("running", epoch, state)
         if rows:
             self.reporter.evaluation(rows, self.seconds)
