@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from .. import signals
-from ..config import Config, Whole
+from ..config import Config, ConfigError, Whole
 from .common import OutFolder, Switch, start
 
 
@@ -23,6 +23,7 @@ def train(
     wandb_entity: str | None = None,
     wandb_mode: str | None = None,
     devices: Whole | None = None,
+    physics_threads: Whole | None = None,
     distributed: Annotated[bool, Switch] = False,
 ) -> None:
     """Train the agents of one configuration; without options, a depth-8 agent in a small maze.
@@ -48,6 +49,8 @@ def train(
         online, offline or disabled [default: as wandb is set up].
     devices
         Devices of each process to spread seeds and batch over [default: all accelerators, or one CPU].
+    physics_threads
+        Threads of each device that step environments of the backend mujoco [default: one per core].
     distributed
         Train one run with all processes of this Slurm step or Open MPI job: srun --ntasks N rl-depth train ...
     """
@@ -55,10 +58,15 @@ def train(
     with signals.guard():
         start(look=not distributed)
         from .. import runs
+        from ..envs import engine
         from ..sweeps import executors
         from ..training import hosts, session, trackers
 
         wanted = trackers.Wanted(tensorboard, wandb, wandb_entity, wandb_mode)
+        try:
+            engine.set_threads(physics_threads)
+        except ValueError:
+            raise ConfigError(f"--physics-threads {physics_threads}: must be at least 1") from None
         if distributed:
             hosts.join(executors.gpus())
         path = Path(hosts.on_first(lambda: out if out is not None else runs.fresh_path(config)))

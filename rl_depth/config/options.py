@@ -48,7 +48,7 @@ class Options:
     env_options: Annotated[str | None, Parameter(group=_TASK)] = None
     """Options of the environment as in TOML, such as "size=9, max_size=13" [default: none]."""
     backend: Annotated[str | None, Parameter(group=_TASK)] = None
-    """Physics backend [default: the environment's first]."""
+    """Physics backend [default: the environment's own; on a CPU MuJoCo's C engine where others crawl]."""
     episode_length: Annotated[int | None, _int(_TASK)] = None
     """Steps after which an episode is cut, in training and evaluation [default: the environment's]."""
     env_steps: Annotated[int, _int(_TASK)] = 160_000

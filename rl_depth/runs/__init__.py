@@ -21,7 +21,7 @@ from .agent_file import read_agent, write_agent
 from .atomic import write_text
 from .checkpoints import BEST, REPLAY, Checkpoint, Segment, Transitions
 from .entry import CHANGEABLE, fresh_path, hold
-from .folder import Run, find_runs, open_run, written_to
+from .folder import Run, find_runs, is_run, open_run, written_to
 
 __all__ = [
     "BEST",
@@ -36,6 +36,7 @@ __all__ = [
     "find_runs",
     "fresh_path",
     "hold",
+    "is_run",
     "open_run",
     "read_agent",
     "write_agent",

@@ -98,8 +98,13 @@ class Run:
         missing = [name for name in _NAMED if name not in held]
         if missing:
             raise ConfigError(f"{file}: lacks {', '.join(missing[:5])}{', ...' if missing[5:] else ''}")
-        began_on = self.meta().get("env", {}).get("backend") if config.backend is None else None
-        return replace(config, backend=began_on) if began_on else config
+        return config if config.backend else replace(config, backend=self._began_on())
+
+    def _began_on(self) -> str | None:
+        """The physics backend of the run's first session; None before it."""
+        env = self.meta().get("env")
+        backend = env.get("backend") if isinstance(env, dict) else None
+        return backend if isinstance(backend, str) else None
 
     def meta(self) -> dict[str, Any]:
         """Contents of ``meta.json``."""
@@ -182,7 +187,7 @@ def open_run(path: Path | str) -> Run:
       RunError: it is not one.
     """
     path = Path(path)
-    if not is_there(path / CONFIG):
+    if not is_run(path):
         known = _nearby(path.parent)
         hint = f"; runs nearby: {', '.join(known)}" if known else ""
         raise InputError(f"{str(path)[:200]}: not a run folder (no {CONFIG}){hint}")
@@ -200,6 +205,11 @@ def _nearby(folder: Path) -> list[str]:
                 inner = itertools.islice(child.iterdir() if child.is_dir() else (), _LOOKED_AT // 10)
                 found += [str(one) for one in inner if (one / CONFIG).is_file()]
     return sorted(found)[:_NEARBY]
+
+
+def is_run(path: Path | str) -> bool:
+    """Whether a path is a run folder."""
+    return is_there(Path(path) / CONFIG)
 
 
 def find_runs(root: Path | str) -> list[Run]:

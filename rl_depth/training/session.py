@@ -61,8 +61,8 @@ def train(
     """
     with signals.requests() as stop, device.memory_told():
         device.check()
-        if out is not None and config.backend is None and (begun := runs.Run(Path(out))).meta():
-            config = replace(config, backend=begun.config().backend)
+        if out is not None and config.backend is None and runs.is_run(out):
+            config = replace(config, backend=runs.Run(Path(out)).config().backend)
         trainer = Trainer.of(config, Layout.of(config, devices))
         parts = trainer.layout.mesh.size if trainer.layout.mesh is not None else 1
         Footprint.counted(config, trainer.env).check_memory(parts)
@@ -154,6 +154,7 @@ class _Session:
         self.quiet = quiet or not first
         self.stop = stop
         self.notes: list[str] = []
+        self.failures = 0  # of the physics, up to the last evaluation
 
     def go(self, like: TrainState) -> None:
         """Train to the end. ``like`` has the shapes of a state."""
@@ -303,6 +304,16 @@ class _Session:
                 f"{self.config.env}: every episode ended at its first step, so no goal lies ahead of any"
             )
 
+    def _physics_failures(self) -> dict[str, int]:
+        """Steps in which the physics gave a copy up since the last evaluation, which is told; empty if none did."""
+        trainer = self.trainer
+        counts = [getattr(env, "physics_failures", 0) for env in (trainer.env, trainer.eval_env)]
+        new, self.failures = sum(counts) - self.failures, sum(counts)
+        if not new:
+            return {}
+        self.reporter.say(f"the physics diverged in {new} steps of single environments: their episodes ended there")
+        return {"physics_failures": new}
+
     def _evaluate(self, epoch: int, state: TrainState, learned: dict[str, Any]) -> None:
         """Log one evaluation of every seed that has not diverged."""
         began = time.monotonic()
@@ -321,7 +332,7 @@ class _Session:
             varied = {"hyper": {name: of[i] for name, of in per_seed.items()}} if per_seed else {}
             rows.append(row | varied | {"by_difficulty": metrics.by_difficulty(own)})
         timing = place | self.clock.row(place) | {"eval_seconds": time.monotonic() - began}
-        self.run.append(rows, timing)
+        self.run.append(rows, timing | self._physics_failures())
         self.saver.evaluated(epoch, state, rows)
         record.write_status(self.run, self.config, "running", epoch, state)
         if rows:

@@ -57,6 +57,13 @@ def page():
 
 
 @pytest.fixture
+def disc(outside):
+    """The name of the page's environment from a MuJoCo model."""
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    return outside(next(block for block in blocks if "MjSpec" in block)) + ":DiscReach"
+
+
+@pytest.fixture
 def cart(page, outside):
     """The name of the page's environment."""
     return outside(page) + ":CartReach"
@@ -78,6 +85,20 @@ def test_the_environment_of_the_page_meets_the_contract(cart):
     one = jax.tree.map(lambda leaf: leaf[0], state)
     assert env.qpos(one).shape == (env.scene(one).nq,)
     assert env.goal_position(one).shape == (3,)
+
+
+def test_the_environment_from_a_model_runs_on_the_c_engine_and_on_mjx_alike(disc):
+    found = []
+    for backend in ("mujoco", "mjx"):
+        env = envs.make(disc, backend=backend)
+        reset, step = jax.jit(jax.vmap(env.reset)), jax.jit(jax.vmap(env.step))
+        state = reset(jax.random.split(jax.random.key(0), 3))
+        for _ in range(10):
+            state = step(state, jnp.array([[1.0, 0.0], [0.0, -1.0], [0.5, 0.5]]))
+        assert env.qpos(jax.tree.map(lambda leaf: leaf[0], state)).shape == (2,)
+        found.append(state.obs)
+    np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-5)
+    assert (found[0][:2, :2].max(), found[0][:2, :2].min()) == (found[0][0, 0], found[0][1, 1])
 
 
 def test_the_trainer_collects_from_it(cart):

@@ -125,6 +125,7 @@ def test_extrapolating_tests_looped_runs_beyond_their_depth(cli):
         (["train", "--resume"], ["--resume", "--out"]),
         (["train", "--resume", "--out", "nowhere", "--quiet"], ["--out nowhere", "no run"]),
         (["train", "--backend", "mjx"], ["mjx", "planar"]),
+        (["train", "--physics-threads", "0"], ["--physics-threads 0", "at least 1"]),
         (["evaluate"], ["RUN"]),
         (["render"], ["run folders"]),
         (["render", "x", "--env", "ant"], ["not both"]),
