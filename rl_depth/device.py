@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib.metadata
 import os
 import platform
 import subprocess
+import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rl_depth import envs
 
-from .config import ConfigError
+from .config import ConfigError, RunError
 
 if TYPE_CHECKING:
     from rl_depth.envs.base import GoalEnv
 
+_NVIDIA = Path("/proc/driver/nvidia/gpus")
 _CGROUP_LIMITS = [Path("/sys/fs/cgroup", name) for name in ("memory.max", "memory/memory.limit_in_bytes")]
 
 _PACKAGES = ("rl-depth", "jax", "jaxlib", "flax", "optax", "brax", "mujoco", "mujoco-mjx", "numpy")
@@ -26,8 +31,13 @@ def start() -> None:
     """Load JAX and Brax, and keep compiled programs.
 
     Raises:
-      ConfigError: MuJoCo cannot draw the way that ``MUJOCO_GL`` asks for; it tries when it is loaded.
+      ConfigError: JAX was told to compute in float64, or MuJoCo cannot draw the way that ``MUJOCO_GL`` asks for; it
+        tries when it is loaded.
     """
+    import jax
+
+    if jax.config.jax_enable_x64:
+        raise ConfigError("JAX_ENABLE_X64 is set: rl_depth computes in float32 and counts in int32; unset it")
     try:
         envs.import_brax()
     except (RuntimeError, ImportError, AttributeError):
@@ -45,11 +55,80 @@ def keep_programs() -> None:
     """Load JAX, and keep compiled programs in the user's cache folder unless JAX was told of another."""
     import jax
 
-    if jax.config.jax_compilation_cache_dir is None:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(base / "rl_depth" / "jax"))
+    if jax.config.jax_compilation_cache_dir is not None:
+        return
+    folder = _cache_folder()
+    if folder is not None:
+        jax.config.update("jax_compilation_cache_dir", str(folder))
         # Small programs too: a run compiles many, and together they take seconds.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+@cache
+def _cache_folder() -> Path | None:
+    """Where compiled programs are kept; None, said once, where there is no such place."""
+    try:
+        base = Path(os.environ["XDG_CACHE_HOME"]) if os.environ.get("XDG_CACHE_HOME") else Path.home() / ".cache"
+        if not base.is_absolute() or base == Path("/.cache"):  # HOME is empty
+            raise OSError(errno.ENOENT, "no home folder")
+        folder = base / "rl_depth" / "jax"
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise OSError(errno.EACCES, f"{folder} cannot be written")
+    except (OSError, RuntimeError) as error:  # no such user, or no right to write there
+        reason = getattr(error, "strerror", None) or str(error)
+        print(f"rl-depth: compiled programs are not kept ({reason}); XDG_CACHE_HOME names a place", file=sys.stderr)
+        return None
+    return folder
+
+
+def check() -> None:
+    """Let JAX look for its devices; not before `hosts.join`. Warns once of a GPU that it does not use.
+
+    Raises:
+      ConfigError: it finds none of those that it was told to use.
+    """
+    import jax
+
+    try:
+        platform = jax.default_backend()
+    except (RuntimeError, AssertionError) as error:
+        wish = jax.config.jax_platforms or "any"
+        reason = " ".join(str(error).split())[:200] or "no such device"
+        raise ConfigError(f"JAX_PLATFORMS={wish}: JAX finds no such device here ({reason}); unset it") from None
+    if platform == "cpu" and not jax.config.jax_platforms and (cards := _nvidia_cards()):
+        _warn_once(f"{cards} NVIDIA card(s) here, but JAX uses the CPU; install rl-depth[cuda] to train on them")
+
+
+@cache
+def _warn_once(text: str) -> None:
+    print(f"rl-depth: warning: {text}", file=sys.stderr)
+
+
+def _nvidia_cards() -> int:
+    """Cards that the driver knows and this process may see."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None and visible.strip() in ("", "-1", "NoDevFiles"):
+        return 0
+    try:
+        return len(list(_NVIDIA.iterdir()))
+    except OSError:
+        return 0
+
+
+def summary() -> str:
+    """``cpu, 2 cores`` or ``2 x NVIDIA H100 80GB HBM3``."""
+    import jax
+
+    first, count = jax.devices()[0], jax.device_count()
+    if first.platform == "cpu":
+        return f"cpu, {_usable_cores()} cores"
+    return f"{f'{count} x ' if count > 1 else ''}{first.device_kind}"
+
+
+def _usable_cores() -> int:
+    """Cores that this process may use: Slurm and taskset give fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def memory_bytes(parts: int) -> int | None:
@@ -76,6 +155,33 @@ def _number(file: Path) -> int | None:
         return int(file.read_text())
     except (OSError, ValueError):  # no such file, or "max"
         return None
+
+
+class OutOfMemory(RunError):  # noqa: N818 - as XLA has it
+    """Arrays did not fit."""
+
+
+@contextlib.contextmanager
+def memory_told() -> Iterator[None]:
+    """Turns XLA's and NumPy's reports of too little memory into one line.
+
+    Raises:
+      OutOfMemory: there was too little.
+    """
+    import jax
+
+    try:
+        yield
+    except MemoryError as error:
+        raise OutOfMemory(f"out of memory: {_first_line(error) or 'this machine has no more'}") from None
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise OutOfMemory(f"out of memory: {_first_line(error)}; fewer or smaller arrays fit") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n")[0].removeprefix("RESOURCE_EXHAUSTED: ")[:200].rstrip(". ")
 
 
 # XLA's option for the passes of LLVM; 2 and above are its default.
@@ -123,7 +229,13 @@ def describe() -> dict[str, Any]:
         "versions": {name: _version(name) for name in _PACKAGES} | {"python": platform.python_version()},
         "device": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
         "processes": jax.process_count(),
-        "host": {"cpu_cores": os.cpu_count(), "machine": platform.machine(), "system": platform.system()},
+        "host": {
+            "name": platform.node(),
+            "cpu_cores": os.cpu_count(),
+            "cpu_cores_usable": _usable_cores(),
+            "machine": platform.machine(),
+            "system": platform.system(),
+        },
         "git": _git_state(),
     }
 

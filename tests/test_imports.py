@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = {
     "envs": "",
     "config": "envs",
+    "signals": "",
     "terminal": "",
     "interrupts": "",
     "render": "",
@@ -20,12 +21,12 @@ ROOMS = {
     "measured": "config envs runs",
     "device": "config envs",
     "agents": "config networks",
-    "training": "agents config device envs networks runs terminal",
+    "training": "agents config device envs networks runs signals terminal",
     "evaluation": "agents config device envs measured networks render runs training",
     "bench": "agents config device envs networks runs training",
-    "sweeps": "agents config device runs terminal training",
+    "sweeps": "agents config device runs signals terminal training",
     "analysis": "config measured runs",
-    "cli": "agents analysis bench config device envs evaluation runs interrupts sweeps terminal training",
+    "cli": "agents analysis bench config device envs evaluation interrupts runs signals sweeps terminal training",
     "__main__": "cli interrupts",
 }
 

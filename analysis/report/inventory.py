@@ -26,7 +26,17 @@ VIDEO_BYTES = 24_000_000
 """Most that all videos of a page hold together; base64 makes a third more of it."""
 
 # Told in columns of their own, or of no bearing on results.
-_OWN_COLUMNS = ("env", "block", "depth", "seed", "seeds", "checkpoint_every", "keep_checkpoints")
+_OWN_COLUMNS = (
+    "env",
+    "block",
+    "depth",
+    "seed",
+    "seeds",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "keep_best",
+    "checkpoint_replay",
+)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,16 @@ NETWORKS = ("actor", "phi", "psi")
 _SHAPES = ("block", "depth", "width")
 
 # Options that change nothing about an agent: runs that differ in them belong together.
-_BOOKKEEPING = {"seed", "seeds", "per_seed", "checkpoint_every", "keep_checkpoints", "remat"}
+_BOOKKEEPING = {
+    "seed",
+    "seeds",
+    "per_seed",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "keep_best",
+    "checkpoint_replay",
+    "remat",
+}
 # What `Config.trunk` resolves; compared as resolved, so that an option given in two ways is one.
 _RESOLVED = {*_SHAPES, *(f"{owner}_{shape}" for owner in (*NETWORKS, "critic") for shape in _SHAPES)}
 LOOP_ONLY = {

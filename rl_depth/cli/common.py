@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from .. import signals
 from ..config import ConfigError, is_there, whole
 
 Switch = Parameter(negative="")
@@ -71,17 +72,29 @@ OutFolder = Annotated[Path, Parameter(converter=_folder)]
 ResultFile = Annotated[Path, Parameter(converter=_result)]
 
 
-def start() -> None:
-    """Load JAX; not before the options are known to be good."""
+def start(*, look: bool = True) -> None:
+    """Load JAX, and let it look for its devices; not before the options are known to be good."""
     from .. import device
 
+    signals.end_when_interrupted()
     device.start()
+    if look:
+        device.check()
 
 
 def at_least(option: str, value: int, least: int) -> None:
     """Refuse an option's value below ``least``."""
     if value < least:
         raise ConfigError(f"--{option} {value}: must be at least {least}")
+
+
+def within(option: str, value: int, least: int, most: int) -> None:
+    """Refuse an option's value outside of ``least`` to ``most``."""
+    if not least <= value <= most:
+        raise ConfigError(f"--{option} {value}: must lie in {least} to {most}")
+
+
+MOST_EPISODES = 100_000
 
 
 def write_json(file: Path, content: Any) -> None:

@@ -6,7 +6,19 @@ from pathlib import Path
 from typing import Annotated
 
 from ..config import HALT_FORMS, ConfigError, Halt, Whole, Wholes
-from .common import Metrics, OutFolder, ResultFile, RunFolders, Seed, Switch, at_least, show_notes, start, write_json
+from .common import (
+    MOST_EPISODES,
+    Metrics,
+    OutFolder,
+    ResultFile,
+    RunFolders,
+    Seed,
+    Switch,
+    show_notes,
+    start,
+    within,
+    write_json,
+)
 
 
 def evaluate(
@@ -19,6 +31,8 @@ def evaluate(
     depths: Wholes = (),
     halt: str | None = None,
     seed: Seed = 0,
+    epoch: str = "latest",
+    agent_seed: Whole | None = None,
     json: ResultFile | None = None,
 ) -> None:
     """Measure what a run's agents can do, per goal difficulty.
@@ -41,25 +55,29 @@ def evaluate(
         budget:DEPTH for the same depth in every state.
     seed
         Seed of the episodes.
+    epoch
+        Checkpoint: an epoch that was kept, best (of a run with --keep-best) or latest.
+    agent_seed
+        Only the agent of this seed [default: all].
     json
-        Write the result to this file [default: one in evaluations/ in the run folder].
+        Write the result to this file [default: one in evaluations/ in the run folder that is named after the options].
     """
-    at_least("episodes", episodes, 1)
+    within("episodes", episodes, 1, MOST_EPISODES)
     if halt is not None and depths:
         raise ConfigError(f"--halt {halt}: chooses the depth itself; drop --depths")
     rule = read_halt(halt)
     start()
-    from .. import runs
+    from .. import device, runs
     from ..evaluation import capability
+    from ..evaluation.policy import Which
     from . import tables
 
     folder = runs.open_run(run)
-    protocol = capability.Protocol(split, episodes, stochastic, depths, rule, seed)
-    rows = capability.evaluate_run(folder, protocol)
+    protocol = capability.Protocol(split, episodes, stochastic, depths, rule, seed, Which.parse(epoch, agent_seed))
+    with device.memory_told():
+        rows = capability.evaluate_run(folder, protocol)
     tables.show_evaluation(rows)
-    parts = [rows[0]["split"], "stochastic" if stochastic else "mode"]
-    parts += ["depths"] if depths else [str(rule).replace(":", "-")] if rule else []
-    file = json if json is not None else folder.evaluation_file("-".join(parts))
+    file = json if json is not None else folder.evaluation_file(protocol.name(rows))
     write_json(file, rows)
     print(f"written: {file}")
 
@@ -73,6 +91,8 @@ def extrapolate(
     split: str | None = None,
     episodes: Whole = 32,
     seed: Seed = 0,
+    epoch: str = "latest",
+    agent_seed: Whole | None = None,
     out: OutFolder | None = None,
     json: ResultFile | None = None,
 ) -> None:
@@ -92,12 +112,16 @@ def extrapolate(
         Episodes at each goal difficulty.
     seed
         Seed of the episodes, held-out batches and bootstrap.
+    epoch
+        Checkpoint: an epoch that was kept, best (of a run with --keep-best) or latest.
+    agent_seed
+        Only the agent of this seed [default: all].
     out
         Folder for the heat map, the curves and extrapolation.json [default: runs/extrapolate/ and the inputs' names].
     json
         Write the result to this file too.
     """
-    at_least("episodes", episodes, 1)
+    within("episodes", episodes, 1, MOST_EPISODES)
     if not depths:
         raise ConfigError("--depths: give at least one")
     start()
@@ -107,17 +131,20 @@ def extrapolate(
 
     from .. import device
     from ..evaluation import beyond, capability
+    from ..evaluation.policy import Which
     from . import tables
 
     names = list(dict.fromkeys(metrics or ["success_any", "time_at_goal", "dist_final"]))
-    protocol = capability.Protocol(split, episodes, depths=tuple(sorted(set(depths))), seed=seed)
+    which = Which.parse(epoch, agent_seed)
+    protocol = capability.Protocol(split, episodes, depths=tuple(sorted(set(depths))), seed=seed, which=which)
     chosen, shallow = beyond.those_that_reach(compare.collect(runs), protocol.depths)
     show_notes([f"{run.path}: left out, for its actor is stacked and too shallow" for run in shallow])
-    found = beyond.measure(chosen, protocol, names)
+    with device.memory_told():
+        found = beyond.measure(chosen, protocol, names)
     verdicts = [judging.judge(one, seed) for one in found]
     tables.show_extrapolation(found, verdicts)
     content = {
-        "protocol": {"split": split, "episodes_per_difficulty": episodes, "seed": seed},
+        "protocol": {"split": split, "episodes_per_difficulty": episodes, "seed": seed, "epoch": epoch},
         "made_with": device.describe(),
         "runs": judging.report(found, verdicts, seed),
     }
@@ -130,6 +157,28 @@ def extrapolate(
         write_json(json, content)
     for name in ("extrapolation.json", "extrapolation.png", "latents.png"):
         print(f"written: {out / name}")
+
+
+def export(run: Path, /, *, agent: Path, epoch: str = "latest", agent_seed: Whole | None = None) -> None:
+    """Write one agent to one file, which rl_depth.load reads anywhere.
+
+    Parameters
+    ----------
+    run
+        Run folder.
+    agent
+        The safetensors file to write: parameters, and the configuration beside them.
+    epoch
+        Checkpoint: an epoch that was kept, best (of a run with --keep-best) or latest.
+    agent_seed
+        Seed of the agent [default: the run's first].
+    """
+    start()
+    from ..evaluation import policy
+
+    which = policy.Which.parse(epoch, agent_seed)
+    written = policy.export(run, agent, which.seed, epoch=which.epoch)
+    print(f"written: {agent} (epoch {written.epoch})")
 
 
 def read_halt(text: str | None) -> Halt | None:

@@ -7,7 +7,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..config import ConfigError, Whole, Wholes
-from .common import OutFolder, ResultFile, RunFolders, Seed, at_least, show_notes, start, write_json
+from .common import OutFolder, ResultFile, RunFolders, Seed, show_notes, start, within, write_json
+
+MOST_BATCHES = 10_000
 
 
 def inspect(
@@ -18,6 +20,8 @@ def inspect(
     goal: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
     batches: Whole = 8,
     seed: Seed = 0,
+    epoch: str = "latest",
+    agent_seed: Whole | None = None,
     out: OutFolder | None = None,
     json: ResultFile | None = None,
 ) -> None:
@@ -35,28 +39,35 @@ def inspect(
         Held-out batches for norms and ranks.
     seed
         Seed of the held-out episodes, and of start and goal of the energy maps.
+    epoch
+        Checkpoint: an epoch that was kept, best (of a run with --keep-best) or latest.
+    agent_seed
+        Only the agent of this seed [default: all].
     out
         Folder for energy_maps.png (mazes only), norms.png, ranks.png and inspect.json
         [default: runs/inspect/ and the inputs' names].
     json
         Write the numbers to this file too.
     """
-    at_least("batches", batches, 1)
+    within("batches", batches, 1, MOST_BATCHES)
     start()
     from rl_depth.analysis import inspection, written
     from rl_depth.analysis.compare import compare
 
+    from .. import device
     from ..evaluation import internals
+    from ..evaluation.policy import Which
     from . import tables
 
     chosen = compare.collect(runs)
     if depths and not any(internals.is_looped(run.config()) for run in chosen):
         raise ConfigError(f"--depths {','.join(map(str, depths))}: no run has looped networks alone; drop it")
     tested = tuple(sorted(set(depths)))
-    found = []
+    which, found = Which.parse(epoch, agent_seed), []
     for run in chosen:
         own = tested if internals.is_looped(run.config()) else ()
-        found += internals.inspect(run, own, goal=goal, batches=batches, seed=seed)
+        with device.memory_told():
+            found += internals.inspect(run, own, goal=goal, batches=batches, seed=seed, which=which)
     mapped = any(one.energy_map is not None for one in found)
     if goal is not None and not mapped:
         raise ConfigError(f"--goal {goal[0]:g} {goal[1]:g}: no run is in a maze; drop it")

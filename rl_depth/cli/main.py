@@ -32,7 +32,7 @@ app = App(
 )
 app.register_install_completion_command(help="Install completion of commands and options for your shell.")
 
-for command in (train.train, evaluate.evaluate, evaluate.extrapolate, scenes.render, scenes.envs):
+for command in (train.train, evaluate.evaluate, evaluate.extrapolate, evaluate.export, scenes.render, scenes.envs):
     app.command(command)
 for command in (findings.compare, findings.thresholds, findings.calibrate, findings.report):
     app.command(command)

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..config import ConfigError, Whole
-from .common import OutFolder, Seed, Switch, at_least, start
+from .common import MOST_EPISODES, OutFolder, Seed, Switch, start, within
 
 
 def render(
@@ -22,6 +22,8 @@ def render(
     episodes: Whole = 2,
     depth: Whole | None = None,
     seed: Seed = 0,
+    epoch: str | None = None,
+    agent_seed: Whole | None = None,
     out: OutFolder | None = None,
     gif: Annotated[bool, Switch] = False,
     size: Annotated[tuple[Whole, Whole], Parameter(negative="")] = (480, 360),
@@ -46,6 +48,10 @@ def render(
         Depth to act with, in dense layers [default: the trained depth].
     seed
         Seed of the episodes; the same starts and goals for all runs.
+    epoch
+        Checkpoint: an epoch that was kept, best (of a run with --keep-best) or latest [default: latest].
+    agent_seed
+        Seed of the agent that acts [default: each run's first].
     out
         Folder for the files [default: videos/ in the first run's folder, or runs/render/ENV].
     gif
@@ -53,10 +59,31 @@ def render(
     size
         Width and height of one picture, pixels.
     """
-    at_least("episodes", episodes, 1)
+    within("episodes", episodes, 1, MOST_EPISODES)
     for side in size:
         if not 64 <= side <= 4096:
             raise ConfigError(f"--size {size[0]} {size[1]}: each must lie in 64 to 4096 pixels")
+    _check_who(runs, env, policy, backend, {"depth": depth, "epoch": epoch, "agent-seed": agent_seed})
+    start()
+    from .. import device, interrupts
+    from ..evaluation import episodes as recording
+    from ..evaluation.policy import Which
+
+    which = Which.parse(epoch, agent_seed)
+    options = recording.Options(split=split, episodes=episodes, depth=depth, seed=seed, size=size, gif=gif, which=which)
+    with interrupts.tidying(), device.memory_told():
+        if env is not None:
+            files = recording.show_random(env, backend, options, out)
+        else:
+            files = recording.show_runs(runs or [], options, out)
+    for file in files:
+        print(f"written: {file}")
+
+
+def _check_who(
+    runs: list[Path] | None, env: str | None, policy: str | None, backend: str | None, of_runs: dict[str, object]
+) -> None:
+    """Either runs, or an environment with a policy and none of the options ``of_runs``."""
     if bool(runs) == (env is not None):
         raise ConfigError("render: give run folders, or --env NAME --policy random, not both and not neither")
     if env is not None and policy is None:
@@ -65,20 +92,9 @@ def render(
         raise ConfigError(f"--policy {policy}: with --env it must be random")
     if env is None and (policy is not None or backend is not None):
         raise ConfigError("--policy and --backend go with --env; a run has its own")
-    if env is not None and depth is not None:
-        raise ConfigError(f"--depth {depth}: a random policy has no depth")
-    start()
-    from .. import interrupts
-    from ..evaluation import episodes as recording
-
-    options = recording.Options(split=split, episodes=episodes, depth=depth, seed=seed, size=size, gif=gif)
-    with interrupts.tidying():
-        if env is not None:
-            files = recording.show_random(env, backend, options, out)
-        else:
-            files = recording.show_runs(runs or [], options, out)
-    for file in files:
-        print(f"written: {file}")
+    for name, value in of_runs.items():
+        if env is not None and value is not None:
+            raise ConfigError(f"--{name} {value}: a random policy has no {name.replace('-', ' ')}")
 
 
 def envs(

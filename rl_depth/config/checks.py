@@ -14,13 +14,13 @@ from .errors import ConfigError
 from .options import NETWORKS, Options
 from .refusals import nearest, refuse, refuse_changed
 from .segments import check_segments
-from .specs import Halt
+from .specs import MOST_APPLICATIONS, Halt
 from .trunk import TrunkConfig
 
 
 def check(config: Options) -> None:
     """Raise `ConfigError` for the first thing that is wrong with a configuration."""
-    shapes = (_check_ranges, _check_per_seed, _check_trunks, _check_loops, _check_counts, check_segments)
+    shapes = (_check_ranges, _check_sizes, _check_per_seed, _check_trunks, _check_loops, _check_counts, check_segments)
     for one in (*shapes, _check_data, _check_env, _check_collector):
         one(config)
 
@@ -31,6 +31,8 @@ def check_depth(trunk: TrunkConfig, depth: int) -> int:
     if depth < layers or depth % layers:
         owner = "the block" if trunk.calls == 1 else "an application"
         raise ValueError(f"depth {depth}: must be a positive multiple of {owner}'s {layers} layers")
+    if depth > layers * MOST_APPLICATIONS:
+        raise ValueError(f"depth {depth}: must be at most {layers * MOST_APPLICATIONS}")
     if not trunk.tied and depth > trunk.depth:
         raise ValueError(
             f"depth {depth}: this actor is stacked and has {trunk.depth} layers; only a looped one goes deeper"
@@ -121,6 +123,23 @@ def _check_ranges(config: Options) -> None:
         refuse("seeds", config.seeds, "the last seed must lie below 2^31")
 
 
+_MOST = 2**31 - 1  # what int32 counts to
+
+
+def _check_sizes(config: Options) -> None:
+    """Programs count in int32. What a machine has no memory for is refused where the machine is known."""
+    for field in _AT_LEAST_ONE[1:]:
+        value = getattr(config, field)
+        if value is not None and value > _MOST:
+            refuse(field, value, f"must be at most {_MOST}")
+    if config.epochs * config.unroll > _MOST:
+        refuse("env_steps", config.env_steps, f"each environment would take more than {_MOST} steps")
+    if config.num_envs * config.replay_steps > _MOST:
+        refuse("replay_steps", config.replay_steps, f"with --num-envs {config.num_envs} more than {_MOST} transitions")
+    if config.updates * config.batch_size > _MOST:
+        refuse("updates", config.updates, f"with --batch-size {config.batch_size} more than {_MOST} draws in an epoch")
+
+
 def _check_per_seed(config: Options) -> None:
     for name, values in config.per_seed_values().items():
         if name not in PER_SEED:
@@ -156,6 +175,8 @@ def _check_trunks(config: Options) -> None:
 
 
 def _check_multiple(field: str, depth: int | None, layers: int, unit: str) -> None:
+    if depth is not None and depth > layers * MOST_APPLICATIONS:
+        refuse(field, depth, f"must be at most {layers * MOST_APPLICATIONS}")
     if depth is not None and (depth < layers or depth % layers):
         refuse(field, depth, f"must be a positive multiple of {unit}; {nearest(depth, layers)}")
 

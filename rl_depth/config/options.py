@@ -221,6 +221,12 @@ class Options:
     """Evaluations between two checkpoints."""
     keep_checkpoints: Annotated[int, _int(_LOG)] = 2
     """Latest checkpoints to keep; an earlier one stands in for a damaged one."""
+    keep_best: Annotated[str | None, Parameter(group=_LOG)] = None
+    """Keep each seed's best parameters by this metric of its evaluations too, such as success_any [default: the
+    latest alone]."""
+    checkpoint_replay: Annotated[Literal["on", "off"], Parameter(group=_LOG)] = "on"
+    """Save the replay buffer with checkpoints. Off takes far less room on the disk, but a run that is resumed fills
+    it anew and no longer ends bit for bit like one that was left alone."""
 
     def __post_init__(self) -> None:
         if self.depth is None:
@@ -349,7 +355,7 @@ class Options:
     @property
     def epochs(self) -> int:
         """Epochs of the run."""
-        return math.ceil(self.env_steps / self.epoch_env_steps)
+        return -(-self.env_steps // self.epoch_env_steps)
 
     @property
     def warmup_epochs(self) -> int:
@@ -358,7 +364,8 @@ class Options:
 
     def eval_epochs(self) -> tuple[int, ...]:
         """Epochs after which the agents are evaluated; the last one always is."""
-        return tuple(sorted({math.ceil(self.epochs * (i + 1) / self.evals) for i in range(self.evals)}))
+        evals = min(self.evals, self.epochs)  # one per epoch is the most there can be
+        return tuple(-(-self.epochs * (i + 1) // evals) for i in range(evals))
 
     def to_dict(self) -> dict[str, Any]:
         """Options that are set, as TOML and JSON can hold them."""

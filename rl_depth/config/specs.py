@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+MOST_APPLICATIONS = 2**16
+"""Of a block: beyond that, a program is no use to anybody, and may not end."""
+
 _TAIL = 8  # a log-normal Poisson count is cut at so many times its mean; beyond lie well below 1% of the draws
-_MOST = 1_000_000  # recurrence counts and depths beyond are slips of the pen
+_MOST_LAYERS = 2**31 - 1  # of a halting rule, before the block is known
 _WIDEST = 4.0  # sigma; draws of a wider law are all cut
 _SIGMA = 0.5  # Geiping et al. (2025)
 
@@ -62,8 +67,8 @@ class TrainRecurrence:
         if kind == "lognormal-poisson" and len(numbers) in (1, 2):
             mean = _positive(numbers[0])
             sigma = _positive(numbers[1]) if len(numbers) == 2 else _SIGMA
-            if not 1 <= mean <= _MOST / _TAIL:
-                raise ValueError(f"mean {mean:g}: must lie in 1 to {_MOST // _TAIL}")
+            if not 1 <= mean <= MOST_APPLICATIONS / _TAIL:
+                raise ValueError(f"mean {mean:g}: must lie in 1 to {MOST_APPLICATIONS // _TAIL}")
             if sigma > _WIDEST:
                 raise ValueError(f"sigma {sigma:g}: must be at most {_WIDEST:g}")
             return cls(kind, 1, math.ceil(_TAIL * mean), mean, sigma)
@@ -78,21 +83,21 @@ class TrainRecurrence:
         """The least count that at least ``share`` of training's draws do not exceed."""
         low, high = min(self.low, self.high), self.largest
         if self.kind == "lognormal-poisson":
-            return next((r for r in range(low, high) if self._share_up_to(r) >= share), high)
+            shares = zip(range(low, high), self._shares(), strict=False)
+            return next((count for count, reached in shares if reached >= share), high)
         return max(low, low - 1 + math.ceil(share * (high - low + 1)))
 
-    def _share_up_to(self, count: int) -> float:
-        """Share of the log-normal Poisson's draws that do not exceed a count: a sum over the rate's logarithm."""
+    def _shares(self) -> Iterator[float]:
+        """Shares of the log-normal Poisson's draws that do not exceed 1, 2, ...: sums over the rate's logarithm."""
         if self.mean == 1:
-            return 1.0
-        total = weights = 0.0
-        for z in (i / 10 for i in range(-60, 61)):
-            log_rate = math.log(self.mean - 1) - self.sigma**2 / 2 + self.sigma * z
-            weight = math.exp(-(z**2) / 2)
-            weights += weight
-            for k in range(count):  # Poisson's terms
-                total += weight * math.exp(k * log_rate - math.exp(log_rate) - math.lgamma(k + 1))
-        return total / weights
+            yield from itertools.repeat(1.0)
+        centre = math.log(self.mean - 1) - self.sigma**2 / 2
+        grid = [(math.exp(-(z**2) / 2), centre + self.sigma * z) for z in (i / 10 for i in range(-60, 61))]
+        weights, total = sum(weight for weight, _ in grid), 0.0
+        for k in itertools.count():  # Poisson's terms
+            factorial = math.lgamma(k + 1)
+            total += sum(weight * math.exp(k * rate - math.exp(rate) - factorial) for weight, rate in grid)
+            yield total / weights
 
 
 @dataclass(frozen=True)
@@ -125,10 +130,10 @@ class Halt:
         """
         rule, *numbers = text.split(":")
         if rule == "budget" and len(numbers) == 1:
-            return cls(rule, None, _count(numbers[0]))
+            return cls(rule, None, _count(numbers[0], _MOST_LAYERS))
         if rule not in _WITH_EPS or len(numbers) not in (1, 2):
             raise ValueError(f"must be {HALT_FORMS}")
-        return cls(rule, _positive(numbers[0]), _count(numbers[1]) if len(numbers) == 2 else _DEEPEST)
+        return cls(rule, _positive(numbers[0]), _count(numbers[1], _MOST_LAYERS) if len(numbers) == 2 else _DEEPEST)
 
     def __str__(self) -> str:
         return f"{self.rule}:{self.max_depth}" if self.eps is None else f"{self.rule}:{self.eps:g}:{self.max_depth}"
@@ -161,13 +166,13 @@ def parse_per_seed(text: str) -> dict[str, tuple[float, ...]]:
     raise ValueError("must be NAME=[NUMBER, ...], ...")
 
 
-def _count(text: str) -> int:
+def _count(text: str, most: int = MOST_APPLICATIONS) -> int:
     try:
         count = int(text)
     except ValueError:
         raise ValueError(f"{text[:40]!r} is not a whole number") from None
-    if not 1 <= count <= _MOST:
-        raise ValueError(f"{text[:40]}: must lie in 1 to {_MOST}")
+    if not 1 <= count <= most:
+        raise ValueError(f"{text[:40]}: must lie in 1 to {most}")
     return count
 
 

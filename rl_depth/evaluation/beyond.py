@@ -46,7 +46,7 @@ def measure(found: Sequence[runs.Run], protocol: capability.Protocol, metrics: S
 
 
 def _measure(run: runs.Run, label: str, protocol: capability.Protocol, metrics: Sequence[str]) -> Findings:
-    config, depths = run.config(), list(protocol.depths)
+    config, depths = protocol.which.of(run), list(protocol.depths)
     if config.per_seed:
         raise ConfigError(f"{run.path}: its seeds differ (--per-seed {config.per_seed}), so they are no replicates")
     rows = capability.evaluate_run(run, protocol)
@@ -55,7 +55,7 @@ def _measure(run: runs.Run, label: str, protocol: capability.Protocol, metrics: 
             known = ", ".join(sorted(name for name, value in rows[0].items() if isinstance(value, float)))
             raise ConfigError(f"--metrics {metric}: there are {known}")
     shape = (config.seeds, len(depths))
-    probes = heldout.probe(run, depths, seed=protocol.seed)
+    probes = heldout.probe(run, depths, seed=protocol.seed, which=protocol.which)
     return Findings(
         label=label,
         path=run.path,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +18,9 @@ from ..config import Config, ConfigError, Halt, check_depth, check_halt
 from ..device import physics_options
 from ..training import metrics, rollout
 from ..training.acting import Halting, Plain
+from ..training.footprint import check_episodes
 from ..training.trainer import eval_split, make_env
-from .policy import Policy, load
+from .policy import Policy, Which, load
 
 # Resets drawn per episode that is wanted at each difficulty; rarer difficulties get fewer episodes.
 _DRAWS_PER_EPISODE = 64
@@ -34,6 +37,7 @@ class Protocol:
       depths: test depths; the trained depth if empty.
       halt: let each state choose its depth by this rule instead.
       seed: seed of the episodes; the same ones for all agents and depths.
+      which: the agents.
     """
 
     split: str | None = None
@@ -42,6 +46,19 @@ class Protocol:
     depths: tuple[int, ...] = ()
     halt: Halt | None = None
     seed: int = 0
+    which: Which = Which()  # noqa: RUF009 - frozen
+
+    def name(self, rows: Sequence[Mapping[str, Any]]) -> str:
+        """What a file of these results is called: no two protocols, and no two epochs, have the same."""
+        parts = [str(rows[0]["split"]), "stochastic" if self.stochastic else "mode"]
+        parts += (
+            [_depths_named(self.depths)] if self.depths else [str(self.halt).replace(":", "-")] if self.halt else []
+        )
+        parts += [f"episodes{self.episodes}", f"seed{self.seed}"]
+        parts += [f"agent{self.which.seed}"] if self.which.seed is not None else []
+        epochs = sorted({row["epoch"] for row in rows})
+        best = ["best"] if self.which.epoch == "best" else []
+        return "-".join([*parts, *best, "epoch" + ".".join(map(str, epochs))])
 
 
 def evaluate_run(run: runs.Run, protocol: Protocol) -> list[dict[str, Any]]:
@@ -56,15 +73,16 @@ def evaluate_run(run: runs.Run, protocol: Protocol) -> list[dict[str, Any]]:
     Raises:
       ConfigError: no such split, or a depth that the agents cannot act with.
     """
-    config = run.config()
+    config = protocol.which.of(run)
     env = make_env(config, protocol.split or eval_split(make_env(config), config))
     depths = _depths(config, protocol)
     reset_key, run_key = jax.random.split(jax.random.key(protocol.seed))
     reset_keys = _stratified_keys(env, protocol.episodes, reset_key)
+    check_episodes(env, len(reset_keys), f"--episodes {protocol.episodes}")
     rows = []
     program = None
     for seed in range(config.seed, config.seed + config.seeds):
-        policy = load(run, seed)
+        policy = load(run, seed, epoch=protocol.which.epoch)
         program = program or _program(policy, env, protocol)
         for depth in depths:
             found = jax.device_get(program(policy.params, jnp.int32(depth or 0), reset_keys, run_key))
@@ -73,6 +91,17 @@ def evaluate_run(run: runs.Run, protocol: Protocol) -> list[dict[str, Any]]:
             row |= {"epoch": policy.epoch, "episodes": len(reset_keys)}
             rows.append(row | _summary(found, config.trunk("actor").turn_layers))
     return rows
+
+
+_LONGEST = 60  # characters of a list in a file's name
+
+
+def _depths_named(depths: Sequence[int]) -> str:
+    text = "depths" + ".".join(map(str, depths))
+    if len(text) <= _LONGEST:
+        return text
+    digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+    return f"depths{depths[0]}to{depths[-1]}-{digest}"
 
 
 def _depths(config: Config, protocol: Protocol) -> list[int | None]:

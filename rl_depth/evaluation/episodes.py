@@ -43,6 +43,7 @@ class Options:
       seed: of the episodes; the same starts and goals for all runs.
       size: width and height of one picture, pixels.
       gif: write a gif as well.
+      which: the agent of each run; its first seed unless one is named.
     """
 
     split: str | None = None
@@ -51,10 +52,11 @@ class Options:
     seed: int = 0
     size: tuple[int, int] = (480, 360)
     gif: bool = False
+    which: policy.Which = policy.Which()  # noqa: RUF009 - frozen
 
 
 def show_runs(runs: Sequence[Path], options: Options, out: Path | None = None) -> list[Path]:
-    """Show what the first seed of each run does, side by side.
+    """Show what an agent of each run does, side by side.
 
     Args:
       runs: run folders.
@@ -68,7 +70,7 @@ def show_runs(runs: Sequence[Path], options: Options, out: Path | None = None) -
       ConfigError: no such split or depth, or ``out`` cannot be written.
       RunError: a folder is not a run or has no usable checkpoint.
     """
-    loaded = [policy.load(run) for run in runs]
+    loaded = [policy.load(run, options.which.seed, epoch=options.which.epoch) for run in runs]
     places = [make_env(one.config, options.split or eval_split(one.env, one.config)) for one in loaded]
     depths = [_depth(one, options.depth) for one in loaded]
     out = _folder(Path(runs[0]) / "videos" if out is None else out)

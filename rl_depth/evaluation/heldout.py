@@ -19,7 +19,7 @@ from ..device import physics_options
 from ..networks.network import Network
 from ..training import replay, rollout
 from ..training.acting import Plain
-from .policy import Policy, load
+from .policy import Policy, Which, load
 
 _ENVS = 32  # environments that held-out episodes are collected in
 _TINY = 1e-12
@@ -157,12 +157,19 @@ def _length(vectors: jax.Array) -> jax.Array:
     return jnp.linalg.norm(vectors, axis=-1)
 
 
-def probe(run: runs.Run, depths: list[int], *, batches: int = 8, seed: int = 0) -> dict[str, np.ndarray]:
-    """All of the above for every seed of a run: ``critic``'s metrics ``[S, D]``, latents' ``[S, R]``."""
-    config = run.config()
+def probe(
+    run: runs.Run,
+    depths: list[int],
+    *,
+    batches: int = 8,
+    seed: int = 0,
+    which: Which = Which(),  # noqa: B008 - frozen
+) -> dict[str, np.ndarray]:
+    """All of the above for each of a run's agents: ``critic``'s metrics ``[S, D]``, latents' ``[S, R]``."""
+    config = which.of(run)
     rows = []
     for agent_seed in range(config.seed, config.seed + config.seeds):
-        policy = load(run, agent_seed)
+        policy = load(run, agent_seed, epoch=which.epoch)
         held_out = HeldOut.collect(policy, batches, seed)
         count = max(depths) // policy.agent.actor.trunk_config.turn_layers
         critic = critic_by_depth(policy, held_out, depths) | critic_halting(policy, held_out, depths)

@@ -25,7 +25,7 @@ from ..measured import EnergyMap, Inspection
 from ..networks.network import Network
 from ..training.trainer import eval_split, make_env
 from .heldout import HeldOut
-from .policy import Policy, load
+from .policy import Policy, Which, load
 
 _PER_CELL = 6  # positions along each side of a maze's cell
 _TINY = 1e-12
@@ -46,8 +46,9 @@ def inspect(
     goal: Sequence[float] | None = None,
     batches: int = 8,
     seed: int = 0,
+    which: Which = Which(),  # noqa: B008 - frozen
 ) -> list[Inspection]:
-    """Look into all agents of a run.
+    """Look into agents of a run.
 
     Args:
       run: the run.
@@ -55,6 +56,7 @@ def inspect(
       goal: goal of the energy map, x and y in m; if None, that of the evaluation episode that ``seed`` draws.
       batches: held-out batches of the run's batch size for norms and ranks, from episodes of each agent's own.
       seed: seed of the held-out episodes and of the start that the energy map moves over the floor.
+      which: the agents.
 
     Returns:
       One per depth.
@@ -63,10 +65,10 @@ def inspect(
       ConfigError: a depth that the networks cannot run at, or a goal that lies in a wall.
       RunError: no usable checkpoint, or outputs that are not finite.
     """
-    config = run.config()
+    config = which.of(run)
     chosen: list[int | None] = [_check(config, depth) for depth in depths] or [None]
     scene = _Scene.of(config, goal, seed)
-    agents = [load(run, own) for own in range(config.seed, config.seed + config.seeds)]
+    agents = [load(run, own, epoch=which.epoch) for own in range(config.seed, config.seed + config.seeds)]
     held_out = [HeldOut.collect(policy, batches, seed) for policy in agents]
     found = []
     for depth in chosen:

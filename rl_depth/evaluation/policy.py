@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -118,36 +119,135 @@ class Policy:
         return jax.jit(act)
 
 
-def load(run: runs.Run | Path | str, seed: int | None = None) -> Policy:
-    """The agent of a run's latest undamaged checkpoint.
+@dataclass(frozen=True)
+class Which:
+    """Which of a run's agents.
+
+    Attributes:
+      epoch: of a checkpoint that was kept, "latest", or "best", which a run has that was trained with ``--keep-best``:
+        each seed at its own best evaluation.
+      seed: the one with this seed; all, or the first where one is shown, if None.
+    """
+
+    epoch: int | str = "latest"
+    seed: int | None = None
+
+    @classmethod
+    def parse(cls, epoch: str | None, seed: int | None) -> Which:
+        """Read the options ``--epoch`` and ``--agent-seed``.
+
+        Raises:
+          ConfigError: the first is neither a number nor a word that is known.
+        """
+        if epoch is None or epoch in ("latest", "best"):
+            return cls(epoch or "latest", seed)
+        if not epoch.isdecimal() or len(epoch) > _DIGITS:
+            raise ConfigError(f"--epoch {epoch}: must be a checkpoint's epoch, best or latest")
+        return cls(int(epoch), seed)
+
+    def of(self, run: runs.Run) -> Config:
+        """The run's configuration, with these seeds alone.
+
+        Raises:
+          ConfigError: it has no such seed.
+        """
+        config = run.config()
+        if self.seed is None:
+            return config
+        seeds = range(config.seed, config.seed + config.seeds)
+        if self.seed not in seeds:
+            known = f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]} alone"
+            raise ConfigError(f"--agent-seed {self.seed}: {run.path} has {known}")
+        return replace(config.of_seed(self.seed), seed=self.seed, seeds=1)
+
+
+_DIGITS = 10  # of an epoch
+
+
+def load(run: runs.Run | Path | str, seed: int | None = None, *, epoch: int | str = "latest") -> Policy:
+    """An agent of a run, or one that `export` wrote to a file.
+
+    Args:
+      run: a run folder, or the file.
+      seed: which of the run's seeds; its first if None.
+      epoch: of a checkpoint that was kept, "latest" for the latest undamaged one, or "best"; see `Which`.
+
+    Raises:
+      RunError: no run folder and no such file, or no usable checkpoint.
+      ConfigError: the run has no such seed, or ``epoch`` is none of these.
+    """
+    if not isinstance(run, runs.Run) and Path(run).is_file():
+        return _from_file(Path(run), seed)
+    run = run if isinstance(run, runs.Run) else runs.open_run(run)
+    which = Which.parse(str(epoch), seed)
+    config = run.config()
+    index = which.of(run).seed - config.seed
+    env = make_env(config)
+    agent = make_agent(config, env)
+    saved = run.load_checkpoint(which.epoch if isinstance(which.epoch, int) else None, replay=False)
+    if which.epoch != "best":
+        return Policy(config, env, agent, _params(agent, saved.arrays, index, run), saved.epoch)
+    epochs = saved.arrays.get(f"{runs.BEST}_epoch")
+    if epochs is None or epochs[index] < 0:
+        raise runs.InputError(f"{run.path}: no best agent is kept; train it with --keep-best METRIC")
+    return Policy(config, env, agent, _params(agent, saved.arrays, index, run, runs.BEST), int(epochs[index]))
+
+
+def export(run: runs.Run | Path | str, file: Path, seed: int | None = None, *, epoch: int | str = "latest") -> Policy:
+    """Write one agent, with all that `load` needs, to one safetensors file.
 
     Args:
       run: a run folder.
-      seed: which of the run's seeds; its first if None.
+      file: to write.
+      seed: as in `load`.
+      epoch: as in `load`.
+
+    Returns:
+      The agent.
 
     Raises:
-      RunError: no run folder, or no usable checkpoint.
-      ConfigError: the run has no such seed.
+      RunError: as in `load`, or the file cannot be written.
+      ConfigError: as in `load`.
     """
     run = run if isinstance(run, runs.Run) else runs.open_run(run)
-    config = run.config()
-    seeds = list(range(config.seed, config.seed + config.seeds))
-    seed = seeds[0] if seed is None else seed
-    if seed not in seeds:
-        raise ConfigError(f"seed {seed}: {run.path} has seeds {seeds[0]} to {seeds[-1]}")
+    policy = load(run, seed, epoch=epoch)
+    config = Which(seed=run.config().seed if seed is None else seed).of(run)
+    arrays = {f"params{jax.tree_util.keystr(path)}": np.asarray(leaf) for path, leaf in _leaves(policy.params)}
+    runs.write_agent(file, arrays, config, policy.epoch)
+    return policy
+
+
+def _from_file(file: Path, seed: int | None) -> Policy:
+    arrays, config, epoch = runs.read_agent(file)
+    if seed not in (None, config.seed):
+        raise ConfigError(f"seed {seed}: {file} holds the agent of seed {config.seed}")
     env = make_env(config)
     agent = make_agent(config, env)
-    saved = run.load_checkpoint()
-    return Policy(config, env, agent, _params(agent, saved.arrays, seeds.index(seed), run), saved.epoch)
+    template: AgentState = jax.eval_shape(agent.create, jax.random.key(0))
+    names = [f"params{jax.tree_util.keystr(path)}" for path, _ in _leaves(template.params)]
+    for name, (_, like) in zip(names, _leaves(template.params), strict=True):
+        if name not in arrays or arrays[name].shape != like.shape or arrays[name].dtype != like.dtype:
+            raise runs.InputError(f"{file}: lacks {name} of shape {list(like.shape)}")
+    leaves = [jnp.asarray(arrays[name]) for name in names]
+    return Policy(config, env, agent, jax.tree.unflatten(jax.tree.structure(template.params), leaves), epoch)
 
 
-def _params(agent: Algorithm, arrays: dict[str, np.ndarray], index: int, run: runs.Run) -> dict[str, Any]:
-    """One seed's parameters out of a checkpoint's arrays: their average, if training kept one."""
+def _leaves(tree: Any) -> list[tuple[Any, Any]]:
+    return jax.tree_util.tree_leaves_with_path(tree)
+
+
+def _params(
+    agent: Algorithm, arrays: dict[str, np.ndarray], index: int, run: runs.Run, whose: str = ""
+) -> dict[str, Any]:
+    """One seed's parameters out of a checkpoint's arrays, or their average, if training kept one.
+
+    ``whose`` is what their names begin with.
+    """
     template: AgentState = jax.eval_shape(agent.create, jax.random.key(0))
     kind = "params" if template.average is None else "average"
 
     def pick(path: Any, like: Any) -> jax.Array:
-        name = f".agent.{kind}{jax.tree_util.keystr(path)}"
+        name = f"{whose}.agent.{kind}{jax.tree_util.keystr(path)}"
         found = arrays.get(name)
         if found is None or found.shape[1:] != like.shape:
             raise runs.RunError(f"{run.path}: checkpoint lacks {name} of shape {list(like.shape)}")

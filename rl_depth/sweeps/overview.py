@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ..config import Config, ConfigError, InputError
-from ..runs import Run, RunError, find_runs, is_held
+from ..runs import Run, RunError, find_runs
 from ..terminal import Table, empty_table, spread
 
 _TICK = 2.0  # seconds between two looks
@@ -113,7 +113,7 @@ def _look(run: Run, config: Config) -> View:
     latest = [row for row in rows if row["epoch"] == rows[-1]["epoch"]]
     notes = [str(status["reason"])] if status.get("state") == "failed" and "reason" in status else []
     state = str(status.get("state", "waiting"))
-    if state == "running" and is_held(run) is False:
+    if state == "running" and run.is_held() is False:
         state, notes = "killed", ["its process is gone; go on with --resume"]
     elif state == "running":
         notes += _silence(run, run.timing())

@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 
-from .. import device, runs
+from .. import device, runs, signals
 from ..config import ConfigError, RunError, exit_code
 from ..training import session, trackers
 
@@ -24,26 +24,19 @@ def _stop_when_input_closes() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _train(path: str, tensorboard: bool, wandb: str | None) -> int:
+def _train(given: argparse.Namespace) -> int:
     """Train to the end; the process's exit code."""
-    places: list[trackers.Tracker] = []
     try:
-        device.start()
-        run = runs.open_run(path)
-        config = run.config()
-        if tensorboard:
-            places.append(trackers.TensorBoard(run.path / "tensorboard"))
-        if wandb is not None:
-            places.append(trackers.WandB(wandb, config, run.name))
-        session.train(config, path, resume=True, quiet=False, trackers=places)
+        with signals.guard():
+            device.start()
+            run = runs.open_run(given.run)
+            places = trackers.Wanted(given.tensorboard, given.wandb).trackers()
+            session.train(run.config(), run.path, resume=True, quiet=False, trackers=places)
     except session.Interrupted:
         return 130
     except (ConfigError, RunError) as error:
         print(f"rl-depth: error: {error}", file=sys.stderr)
         return exit_code(error)
-    finally:
-        for place in places:
-            place.close()
     return 0
 
 
@@ -55,5 +48,4 @@ if __name__ == "__main__":
     parser.add_argument("--tensorboard", action="store_true")
     parser.add_argument("--wandb")
     parser.add_argument("run")
-    given = parser.parse_args()
-    sys.exit(_train(given.run, given.tensorboard, given.wandb))
+    sys.exit(_train(parser.parse_args()))

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from ..config import ConfigError, RunError
+from .. import runs
+from ..config import Config, ConfigError, RunError
 
 T = TypeVar("T")
 
@@ -90,6 +91,34 @@ def on_first(action: Callable[[], T]) -> str:
     if kind == b"d":
         return text
     raise ConfigError(text) if kind == b"c" else RunError(text)
+
+
+class SharedRun(runs.Run):
+    """A run folder that the first process of several writes."""
+
+    def drop_checkpoints_after(self, epoch: int) -> None:
+        """See `runs.Run`."""
+        on_first(lambda: runs.Run.drop_checkpoints_after(self, epoch))
+
+    def append(self, metrics: Sequence[Mapping[str, Any]], timing: Mapping[str, Any]) -> None:
+        """See `runs.Run`."""
+        on_first(lambda: runs.Run.append(self, metrics, timing))
+
+    def truncate(self, epoch: int) -> None:
+        """See `runs.Run`."""
+        on_first(lambda: runs.Run.truncate(self, epoch))
+
+    def write_config(self, config: Config) -> None:
+        """See `runs.Run`."""
+        on_first(lambda: runs.Run.write_config(self, config))
+
+    def write_meta(self, meta: Mapping[str, Any]) -> None:
+        """See `runs.Run`."""
+        on_first(lambda: runs.Run.write_meta(self, meta))
+
+    def write_status(self, status: Mapping[str, Any]) -> None:
+        """See `runs.Run`."""
+        on_first(lambda: runs.Run.write_status(self, status))
 
 
 def together(action: Callable[[], T]) -> T:

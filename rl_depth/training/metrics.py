@@ -17,6 +17,12 @@ def summarise(episodes: Mapping[str, np.ndarray]) -> dict[str, float]:
     return {name: float(np.mean(values)) for name, values in episodes.items()}
 
 
+def lower_is_better(metric: str) -> bool:
+    """Whether a metric of `rollout.evaluate` should be low: distances, and steps that were needed."""
+    of_anyone = metric.removeprefix("collector_").removeprefix("drawn_")
+    return of_anyone.startswith(("dist", "steps_to_success"))
+
+
 def by_difficulty(episodes: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
     """Means per goal difficulty, easiest first.
 

@@ -61,8 +61,8 @@ class Reporter:
         steps = f"{env_steps:,}/{self._total:,} env steps"
         self._progress.update(self._task, completed=env_steps, steps=steps)
 
-    def evaluation(self, rows: Sequence[Mapping[str, Any]], seconds: float) -> None:
-        """An evaluation is done: one row per seed, after so many seconds of training."""
+    def evaluation(self, rows: Sequence[Mapping[str, Any]], timing: Mapping[str, float]) -> None:
+        """An evaluation is done: one row per seed, and how long training took up to here."""
         at_goal = spread([row["time_at_goal"] for row in rows], digits=1)
         success = spread([row["success_any"] for row in rows])
         score = f"time at goal {at_goal}, success {success}"
@@ -73,7 +73,9 @@ class Reporter:
             first = rows[0]
             self._console.print(
                 f"{first['env_steps']:>12,} env steps {first['grad_steps']:>9,} grad steps "
-                f"{seconds:7.0f} s  {score}, final distance {dist} m",
+                f"{timing['train_seconds']:7.0f} s  {score}, final distance {dist} m; collecting "
+                f"{timing['collect_steps_per_second']:,.0f} env steps/s, learning "
+                f"{timing['grad_steps_per_second']:,.0f} grad steps/s",
                 highlight=False,
                 soft_wrap=True,
             )

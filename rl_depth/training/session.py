@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import signal
-import sys
+import difflib
+import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from .. import device, runs
-from ..agents.cost import agent_cost
-from ..config import Config
-from . import hosts, metrics
+from .. import device, runs, signals
+from ..config import Config, ConfigError
+from . import hosts, metrics, record
+from .footprint import Footprint
 from .progress import Reporter
+from .saving import Saver, blank_replay
 from .sharding import Layout
 from .trackers import Tracker
-from .trainer import Programs, Trainer, TrainState, from_arrays, seeds_of, to_arrays
+from .trainer import Programs, Trainer, TrainState, from_arrays, seeds_of
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error
-    """The run was asked to stop; it has saved a checkpoint."""
+    """The run was asked to stop; what there was to save is saved."""
 
 
 def train(
@@ -46,111 +47,174 @@ def train(
     Args:
       config: the experiment.
       out: the run folder; by default a new one below ``runs/train``.
-      resume: go on with the run in ``out`` from its latest checkpoint; an ``out`` that does not exist starts.
+      resume: go on with the run in ``out`` from its latest checkpoint; an ``out`` that does not exist starts. The
+        options of `runs.CHANGEABLE` may differ from those that the run had: they hold from there on.
       quiet: show no progress.
-      trackers: further places that metrics go to.
+      trackers: further places that metrics go to; opened once the folder is this process's, and closed in the end.
       devices: devices of each process to spread seeds and batch over; by default all accelerators, or one CPU. A
         run may go on with other devices; it repeats bit for bit with the same ones.
 
     Raises:
       ConfigError: the configuration cannot be run, or not on these devices, or ``out`` holds another run.
       RunError: the run failed; its folder keeps the last good checkpoint.
-      Interrupted: SIGINT or SIGTERM arrived; the run was saved first.
+      Interrupted: SIGINT, SIGTERM or SIGHUP arrived; the run was saved first.
     """
-    if out is not None and config.backend is None and runs.is_run(out):
-        config = replace(config, backend=runs.Run(Path(out)).config().backend)
-    trainer = Trainer.of(config, Layout.of(config, devices))
-    path = Path(hosts.on_first(lambda: out if out is not None else runs.fresh_path(config)))
-    with _hold(path, config, resume) as run, _failures_noted(run):
-        first = hosts.is_first()
-        _Session(trainer, run, quiet or not first, trackers if first else ()).go()
+    with signals.requests() as stop, device.memory_told():
+        device.check()
+        if out is not None and config.backend is None and runs.is_run(out):
+            config = replace(config, backend=runs.Run(Path(out)).config().backend)
+        trainer = Trainer.of(config, Layout.of(config, devices))
+        parts = trainer.layout.mesh.size if trainer.layout.mesh is not None else 1
+        Footprint.counted(config, trainer.env).check_memory(parts)
+        programs = Programs.of(trainer)
+        like = jax.eval_shape(programs.init, seeds_of(config))
+        _check_best(config, programs, like)
+        path = Path(hosts.on_first(lambda: out if out is not None else runs.fresh_path(config)))
+        needs = Footprint.of(trainer, like)
+        room = hosts.on_first(lambda: needs.check(path, parts, runs.Run(path).checkpoint_bytes()))
+        with _hold(path, config, resume) as run, _failures_noted(run), _none_left_empty(run), device.memory_told():
+            stop.advice = f"go on with: rl-depth train --resume --out {path}"
+            session = _Session(trainer, programs, run, quiet, trackers, stop)
+            session.notes.append(f"on {device.summary()}; {room}")
+            session.go(like)
     return run
 
 
-class _SharedRun(runs.Run):
-    """A run folder that the first process of several writes."""
-
-    def save_checkpoint(self, epoch: int, arrays: Mapping[str, np.ndarray], keep: int) -> None:
-        hosts.on_first(lambda: runs.Run.save_checkpoint(self, epoch, arrays, keep))
-
-    def drop_checkpoints_after(self, epoch: int) -> None:
-        hosts.on_first(lambda: runs.Run.drop_checkpoints_after(self, epoch))
-
-    def append(self, metrics: Sequence[Mapping[str, Any]], timing: Mapping[str, Any]) -> None:
-        hosts.on_first(lambda: runs.Run.append(self, metrics, timing))
-
-    def truncate(self, epoch: int) -> None:
-        hosts.on_first(lambda: runs.Run.truncate(self, epoch))
-
-    def write_meta(self, meta: Mapping[str, Any]) -> None:
-        hosts.on_first(lambda: runs.Run.write_meta(self, meta))
-
-    def write_status(self, status: Mapping[str, Any]) -> None:
-        hosts.on_first(lambda: runs.Run.write_status(self, status))
+def _check_best(config: Config, programs: Programs, like: TrainState) -> None:
+    """The metric of ``keep_best`` is one of evaluations."""
+    if config.keep_best is None:
+        return
+    known = sorted(jax.eval_shape(programs.evaluate, like).keys() - {"goal_distance", "solved_at_start"})
+    if config.keep_best not in known:
+        near = difflib.get_close_matches(config.keep_best, known, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ConfigError(f"--keep-best {config.keep_best}: {hint}There are {', '.join(known)}")
 
 
 @contextmanager
 def _hold(path: Path, config: Config, resume: bool) -> Iterator[runs.Run]:
     """`runs.hold`, by the first process for all."""
     with ExitStack() as stack:
-        hosts.on_first(lambda: stack.enter_context(runs.hold(path, config, resume)))
-        yield runs.Run(path) if jax.process_count() == 1 else _SharedRun(path)
+        hosts.on_first(lambda: stack.enter_context(runs.hold(path, config, resume, change=True)))
+        yield runs.Run(path) if jax.process_count() == 1 else hosts.SharedRun(path)
+
+
+@dataclass
+class _Clock:
+    """Seconds that the run has spent so far, and how far it was when the rates were last taken."""
+
+    train: float = 0.0
+    collect: float = 0.0
+    learn: float = 0.0
+    before: tuple[float, float, float, int, int] = (0.0, 0.0, 0.0, 0, 0)
+
+    @classmethod
+    def of(cls, timing: Sequence[dict[str, Any]], place: dict[str, int]) -> _Clock:
+        last = timing[-1] if timing else {}
+        clock = cls(*(float(last.get(f"{name}_seconds", 0.0)) for name in ("train", "collect", "learn")))
+        clock.before = clock._now(place)
+        return clock
+
+    def _now(self, place: dict[str, int]) -> tuple[float, float, float, int, int]:
+        return self.train, self.collect, self.learn, place["env_steps"], place["grad_steps"]
+
+    def row(self, place: dict[str, int]) -> dict[str, float]:
+        """Seconds so far, and steps of each seed per second since the row before."""
+        now = self._now(place)
+        train, collect, learn, env_steps, updates = (a - b for a, b in zip(now, self.before, strict=True))
+        self.before = now
+        return {
+            "train_seconds": self.train,
+            "collect_seconds": self.collect,
+            "learn_seconds": self.learn,
+            "env_steps_per_second": env_steps / max(train, 1e-9),
+            "collect_steps_per_second": env_steps / max(collect, 1e-9),
+            "grad_steps_per_second": updates / max(learn, 1e-9) if updates else 0.0,
+        }
 
 
 class _Session:
     """One process's work on a run."""
 
-    def __init__(self, trainer: Trainer, run: runs.Run, quiet: bool, trackers: Sequence[Tracker]):
+    def __init__(
+        self,
+        trainer: Trainer,
+        programs: Programs,
+        run: runs.Run,
+        quiet: bool,
+        trackers: Sequence[Tracker],
+        stop: signals.Stop,
+    ):
+        first = hosts.is_first()
         self.config = trainer.config
         self.run = run
-        self.trackers = trackers
+        self.trackers = trackers if first else ()
         self.trainer = trainer
-        self.programs = Programs.of(trainer)
-        self.quiet = quiet
+        self.programs = programs
+        self.quiet = quiet or not first
+        self.stop = stop
+        self.notes: list[str] = []
         self.failures = 0  # of the physics, up to the last evaluation
 
-    def go(self) -> None:
-        """Train to the end."""
+    def go(self, like: TrainState) -> None:
+        """Train to the end. ``like`` has the shapes of a state."""
         config = self.config
-        epoch, state, notes = self._start()
-        if epoch >= config.epochs:
-            notes.append("nothing is left to do: the run has had all its environment steps")
-        reporter = Reporter(config.epochs * config.epoch_env_steps, epoch * config.epoch_env_steps, quiet=self.quiet)
-        with reporter as self.reporter, _stop_requests() as stop:
-            for note in notes:
+        saved, state = self._start(like)
+        epoch = saved.epoch if saved is not None else 0
+        per_epoch = config.epoch_env_steps
+        reporter = Reporter(config.epochs * per_epoch, epoch * per_epoch, quiet=self.quiet)
+        with ExitStack() as stack:
+            self.saver = stack.enter_context(Saver(self.run, config, saved))
+            self.reporter = stack.enter_context(reporter)
+            for note in self.notes:
                 reporter.say(note)
-            self._write_meta()
-            began = time.monotonic()
-            self.programs = self.programs.compile(state)
-            reporter.say(f"compiled in {time.monotonic() - began:.1f} s; run folder {self.run.path}")
-            self.seconds = self.run.timing()[-1]["train_seconds"] if self.run.timing() else 0.0
-            self._write_status("running", epoch, state)
-            self._loop(epoch, state, stop)
+            self._stop_if_due(epoch, state, asked=False)  # a run that is resumed may have diverged already
+            if epoch >= config.epochs:
+                reporter.say("nothing is left to do: the run has had all its environment steps")
+                return record.write_status(self.run, config, "finished", epoch, state)
+            for note in record.begin_session(self.run, self.trainer, epoch, self.run.config()):
+                reporter.say(note)
+            for tracker in self.trackers:
+                stack.callback(tracker.close)
+                tracker.open(self.run, config, epoch * per_epoch)
+            state = self._compile(state)
+            if saved is not None and not saved.whole:
+                state = self._refill(state, epoch)
+            self.clock = _Clock.of(self.run.timing(), record.place(config, epoch))
+            record.write_status(self.run, config, "running", epoch, state)
+            self._stop_before_start()
+            self.stop.working = True
+            stack.callback(setattr, self.stop, "working", False)
+            self._loop(epoch, state)
 
-    def _start(self) -> tuple[int, TrainState, list[str]]:
-        """Epoch and state to go on from, and what to tell about it."""
-        seeds = seeds_of(self.config)
+    def _start(self, like: TrainState) -> tuple[runs.Checkpoint | None, TrainState]:
+        """The checkpoint to go on from, and the state."""
+        layout, seeds = self.trainer.layout, seeds_of(self.config)
         saved = self._load()
         if saved is None:
-            resumed = bool(self.run.status())
+            if self.run.status():
+                self.notes.append("no checkpoint yet: starting over")
             self.run.truncate(0)
-            layout = self.trainer.layout
-            state = self.programs.init(layout.put(np.asarray(seeds), layout.per_seed()))
-            return 0, state, ["no checkpoint yet: starting over"] if resumed else []
+            self.run.drop_checkpoints_after(0)
+            return None, self.programs.init(layout.put(np.asarray(seeds), layout.per_seed()))
+        if saved.epoch > self.config.epochs:
+            done = saved.epoch * self.config.epoch_env_steps
+            raise ConfigError(f"--env-steps {self.config.env_steps}: {self.run.path} has had {done} already")
+        arrays = saved.arrays if saved.whole else saved.arrays | blank_replay(like)
         try:
-            state = from_arrays(jax.eval_shape(self.programs.init, seeds), saved.arrays, self.trainer.layout)
+            state = from_arrays(like, arrays, layout)
         except ValueError as error:
             raise runs.RunError(f"{self.run.path}: {error}; was it written by another version?") from None
-        notes = [f"skipping damaged checkpoint {reason}" for reason in saved.skipped]
+        self.notes += [f"skipping damaged checkpoint {reason}" for reason in saved.skipped]
         self.run.drop_checkpoints_after(saved.epoch)
         self.run.truncate(saved.epoch)
-        notes.append(f"resuming after {saved.epoch * self.config.epoch_env_steps:,} environment steps")
-        return saved.epoch, state, notes
+        self.notes.append(f"resuming after {saved.epoch * self.config.epoch_env_steps:,} environment steps")
+        return saved, state
 
     def _load(self) -> runs.Checkpoint | None:
         """The latest checkpoint, the same one in every process."""
         saved = hosts.together(lambda: self.run.load_checkpoint() if self.run.has_checkpoint() else None)
-        mine = str(saved.epoch) if saved is not None else "none"
+        mine = f"{saved.epoch}{'' if saved.whole else ' without replay'}" if saved is not None else "none"
         first = hosts.on_first(lambda: mine)
         if hosts.any_of(mine != first):
             raise runs.RunError(
@@ -159,38 +223,75 @@ class _Session:
             )
         return saved
 
-    def _loop(self, epoch: int, state: TrainState, stop: _Stop) -> None:
+    def _compile(self, state: TrainState) -> TrainState:
+        self._stop_before_start()
+        began = time.monotonic()
+        self.programs = self.programs.compile(state)
+        self.reporter.say(f"compiled in {time.monotonic() - began:.1f} s; run folder {self.run.path}")
+        return state
+
+    def _refill(self, state: TrainState, epoch: int) -> TrainState:
+        """Collect as much as the replay held, with the present policy; these steps count for nothing."""
+        config = self.config
+        rounds = min(epoch, -(-config.replay_steps // config.unroll))
+        for turn in range(-rounds, 0):  # epochs that no run has, so that their keys are new
+            state = self.programs.collect(state.replace(epoch=jnp.full_like(state.epoch, turn)))
+            jax.block_until_ready(state.epoch)
+            self._stop_before_start()
+        self.reporter.say(
+            f"no replay was saved: filled anew with {rounds * config.epoch_env_steps:,} environment steps of the "
+            "present policy, beyond --env-steps; from here on not bit for bit like a run that was left alone"
+        )
+        return state.replace(epoch=jnp.full_like(state.epoch, epoch))
+
+    def _stop_before_start(self) -> None:
+        if hosts.any_of(bool(self.stop)):
+            raise Interrupted
+
+    def _loop(self, epoch: int, state: TrainState) -> None:
         config = self.config
         eval_epochs = config.eval_epochs()
         learned: dict[str, Any] = {}
-        self._stop_if_due(epoch, state, asked=False)  # a run that is resumed may have diverged already
         while epoch < config.epochs:
             epoch += 1
-            began = time.monotonic()
-            state = self.programs.collect(state)
-            if epoch > config.warmup_epochs:
-                self._check_futures(epoch, state)
-                state, learned = self.programs.learn(state)
-            # Wait, so that times are true and a request to stop is met within an epoch.
-            jax.block_until_ready(state.epoch)
-            self.seconds += time.monotonic() - began
-            self.reporter.epoch(epoch * config.epoch_env_steps, self._grad_steps(epoch))
-            asked = hosts.any_of(bool(stop))
-            saving = asked or _all_diverged(state)
+            state, learned = self._epoch(epoch, state)
+            self.reporter.epoch(epoch * config.epoch_env_steps, record.grad_steps(config, epoch))
+            asked = hosts.any_of(bool(self.stop))
+            saving = asked or record.all_diverged(state)
             if epoch in eval_epochs:
                 self._evaluate(epoch, state, learned)
                 saving |= (eval_epochs.index(epoch) + 1) % config.checkpoint_every == 0
             if saving or epoch == config.epochs:
-                self.run.save_checkpoint(epoch, to_arrays(state), config.keep_checkpoints)
+                self.saver.save(epoch, state)
             self._stop_if_due(epoch, state, asked)
-        self._write_status("finished", epoch, state)
+        self.saver.wait()
+        record.write_status(self.run, config, "finished", epoch, state)
+
+    def _epoch(self, epoch: int, state: TrainState) -> tuple[TrainState, dict[str, Any]]:
+        """One epoch, done when this returns: so times are true, and a request to stop is met within an epoch."""
+        learned: dict[str, Any] = {}
+        began = time.monotonic()
+        state = self.programs.collect(state)
+        jax.block_until_ready(state.epoch)
+        collected = time.monotonic()
+        if epoch > self.config.warmup_epochs:
+            self._check_futures(epoch, state)
+            state, learned = self.programs.learn(state)
+            jax.block_until_ready(state.epoch)
+        ended = time.monotonic()
+        self.clock.train += ended - began
+        self.clock.collect += collected - began
+        self.clock.learn += ended - collected
+        return state, learned
 
     def _stop_if_due(self, epoch: int, state: TrainState, asked: bool) -> None:
-        if _all_diverged(state):
-            self._write_status("failed", epoch, state)
+        if record.all_diverged(state):
+            self.saver.wait()
+            record.write_status(self.run, self.config, "failed", epoch, state)
             raise runs.RunError(f"{self.run.path}: every seed diverged (non-finite loss); status.json says when")
         if asked and epoch < self.config.epochs:
-            self._write_status("interrupted", epoch, state)
+            self.saver.wait()
+            record.write_status(self.run, self.config, "interrupted", epoch, state)
             raise Interrupted
 
     def _check_futures(self, epoch: int, state: TrainState) -> None:
@@ -218,11 +319,7 @@ class _Session:
         began = time.monotonic()
         episodes = jax.device_get(self.programs.evaluate(state))
         losses = jax.device_get(learned)
-        place = {
-            "epoch": epoch,
-            "env_steps": epoch * self.config.epoch_env_steps,
-            "grad_steps": self._grad_steps(epoch),
-        }
+        place = record.place(self.config, epoch)
         per_seed = self.config.per_seed_values()
         rows = []
         for i, diverged in enumerate(hosts.copy(state.diverged)):
@@ -234,95 +331,25 @@ class _Session:
             row |= metrics.summarise(own) | {name: float(values[i]) for name, values in losses.items()}
             varied = {"hyper": {name: of[i] for name, of in per_seed.items()}} if per_seed else {}
             rows.append(row | varied | {"by_difficulty": metrics.by_difficulty(own)})
-        timing = place | {"train_seconds": self.seconds, "eval_seconds": time.monotonic() - began}
+        timing = place | self.clock.row(place) | {"eval_seconds": time.monotonic() - began}
         self.run.append(rows, timing | self._physics_failures())
-        self._write_status("running", epoch, state)
+        self.saver.evaluated(epoch, state, rows)
+        record.write_status(self.run, self.config, "running", epoch, state)
         if rows:
-            self.reporter.evaluation(rows, self.seconds)
+            self.reporter.evaluation(rows, timing)
         for tracker in self.trackers:
-            tracker.log(rows)
-
-    def _grad_steps(self, epoch: int) -> int:
-        return max(0, epoch - self.config.warmup_epochs) * self.config.updates
-
-    def _write_meta(self) -> None:
-        """Record sizes, costs and this session; sessions before it stay."""
-        env = self.trainer.env
-        sizes = (env.state_size, env.goal_size, env.action_size)
-        meta = self.run.meta()
-        session = {
-            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "command": sys.argv,
-            **device.describe(),
-            "mesh": self.trainer.layout.shape,
-        }
-        names = ("state_size", "goal_size", "action_size")
-        collector = self.config.collector()
-        self.run.write_meta(
-            {
-                "env": dict(zip(names, sizes, strict=True))
-                | {
-                    "goal_radius": env.goal_radius,
-                    "episode_length": env.episode_length,
-                    "backend": env.backend,
-                },
-                "cost": agent_cost(self.config, *sizes).to_dict(),
-                **({"collector_cost": agent_cost(collector, *sizes).to_dict()} if collector else {}),
-                "sessions": [*meta.get("sessions", []), session],
-            }
-        )
-
-    def _write_status(self, state_name: str, epoch: int, state: TrainState) -> None:
-        diverged = hosts.copy(state.diverged)
-        self.run.write_status(
-            {
-                "state": state_name,
-                "epoch": epoch,
-                "epochs": self.config.epochs,
-                "env_steps": epoch * self.config.epoch_env_steps,
-                "grad_steps": self._grad_steps(epoch),
-                "diverged": {str(self.config.seed + i): int(e) for i, e in enumerate(diverged) if e >= 0},
-            }
-        )
-
-
-def _all_diverged(state: TrainState) -> bool:
-    return bool(np.all(hosts.copy(state.diverged) >= 0))
-
-
-class _Stop:
-    """Whether a signal asked the run to stop."""
-
-    def __init__(self) -> None:
-        self._asked = False
-
-    def __bool__(self) -> bool:
-        return self._asked
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        del frame
-        if self._asked:
-            raise KeyboardInterrupt
-        self._asked = True
-        print(
-            f"\n{signal.Signals(number).name}: stopping after this epoch; once more to stop now",
-            file=sys.stderr,
-        )
+            tracker.log(rows, timing)
 
 
 @contextmanager
-def _stop_requests() -> Iterator[_Stop]:
-    """Turn SIGINT and SIGTERM into a flag for the duration; elsewhere than in the main thread, do nothing."""
-    stop = _Stop()
+def _none_left_empty(run: runs.Run) -> Iterator[None]:
+    """Take the folder away again if there was no memory for the first checkpoint of its run."""
     try:
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:
-        before = {}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        yield
+    except device.OutOfMemory:
+        if not run.has_checkpoint() and not run.metrics():
+            hosts.on_first(lambda: shutil.rmtree(run.path))
+        raise
 
 
 @contextmanager
@@ -333,5 +360,6 @@ def _failures_noted(run: runs.Run) -> Iterator[None]:
     except (runs.RunError, OSError) as error:
         failure = error if isinstance(error, runs.RunError) else runs.RunError(f"{run.path}: {error.strerror or error}")
         with suppress(OSError, runs.RunError):  # the disk that failed the run may fail this too
-            run.write_status({**run.status(), "state": "failed", "reason": str(failure)})
+            if run.path.exists():
+                run.write_status({**run.status(), "state": "failed", "reason": str(failure)})
         raise failure from None

@@ -262,8 +262,8 @@ def seeds_of(config: Config) -> jax.Array:
     return jnp.arange(config.seeds, dtype=jnp.int32) + config.seed
 
 
-def to_arrays(state: TrainState) -> dict[str, np.ndarray]:
-    """The state as named host arrays, for a checkpoint; whole on the first process, empty on others."""
+def to_arrays(state: Any) -> dict[str, np.ndarray]:
+    """A state, or a part of one, as named host arrays: whole on the first process, empty on others."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(state)
     whole = {jax.tree_util.keystr(path): hosts.gather(_without_keys(leaf)) for path, leaf in leaves}
     return {name: array for name, array in whole.items() if array is not None}

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl_depth import runs
+from rl_depth import runs, signals
 from rl_depth.agents.cost import agent_cost
 from rl_depth.config import Config, ConfigError
 from rl_depth.sweeps.estimates import count
@@ -76,11 +76,11 @@ def test_a_collector_of_the_learners_own_depth_is_another_agent():
 
 
 def test_a_split_run_that_is_interrupted_ends_bit_for_bit_the_same(trained, tmp_path, monkeypatch):
-    class Asked(session._Stop):
+    class Asked(signals.Stop):
         def __bool__(self):
             return len(runs.Run(tmp_path / "cut").metrics()) >= 2
 
-    monkeypatch.setattr(session, "_Stop", Asked)
+    monkeypatch.setattr(signals, "Stop", Asked)
     with pytest.raises(session.Interrupted):
         session.train(SPLIT, tmp_path / "cut")
     monkeypatch.undo()

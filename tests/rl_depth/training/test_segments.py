@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import rl_depth
-from rl_depth import runs
+from rl_depth import runs, signals
 from rl_depth.config import Config, ConfigError
 from rl_depth.evaluation import beyond, capability, heldout
 from rl_depth.evaluation.policy import load
@@ -114,7 +114,7 @@ def test_a_run_that_is_stopped_and_resumed_ends_bit_for_bit_alike(tmp_path, monk
     whole = rl_depth.train(config, out=tmp_path / "whole")
     asked = iter([False] * 9 + [True])
     with monkeypatch.context() as patch, pytest.raises(session.Interrupted):
-        patch.setattr(session._Stop, "__bool__", lambda self: next(asked, False))
+        patch.setattr(signals.Stop, "__bool__", lambda self: next(asked, False))
         rl_depth.train(config, out=tmp_path / "cut")
     cut = rl_depth.train(config, out=tmp_path / "cut", resume=True)
     one, other = whole.load_checkpoint().arrays, cut.load_checkpoint().arrays
