@@ -163,6 +163,9 @@ class Engine:
         self.spec, self.frames = spec, frames
         self.model, self._sensors, self._dofs = _with_sensors(spec)
         m = self.model
+        offset = {mujoco.mjtJoint.mjJNT_FREE: 3, mujoco.mjtJoint.mjJNT_BALL: 0}
+        joints = zip(m.jnt_type.tolist(), m.jnt_qposadr.tolist(), strict=True)
+        self._quaternions = [start + offset[kind] for kind, start in joints if kind in offset]
         if mujoco.mj_stateSize(m, _STATE.value) != 1 + m.nq + m.nv + m.na:
             raise ValueError("the C engine runs no models with plugins, or with sensors or actuators that have a delay")
         self.failures = 0
@@ -172,8 +175,11 @@ class Engine:
             mujoco.set_mju_user_warning(_LOG.info)
 
     def init(self, q: jax.Array, qd: jax.Array) -> EngineState:
-        """The state at positions ``[nq]`` and velocities ``[nv]``, without control."""
+        """The state at positions ``[nq]`` and velocities ``[nv]``, without control; orientations become unit length."""
         m = self.model
+        for start in self._quaternions:
+            turn = slice(start, start + 4)
+            q = q.at[turn].divide(jnp.linalg.norm(q[turn]))
         zeros = partial(jnp.zeros, dtype=q.dtype)
         stepped, sensors = self._call(q, qd, zeros(m.na), zeros(m.nv), zeros(m.nu), frames=1)
         # Of that substep only what was sensed at its beginning, and whether it failed, is of use.

@@ -100,15 +100,16 @@ class Run:
             raise ConfigError(f"{file}: lacks {', '.join(missing[:5])}{', ...' if missing[5:] else ''}")
         return config if config.backend else replace(config, backend=self._began_on())
 
-    def _began_on(self) -> str | None:
-        """The physics backend of the run's first session; None before it."""
-        env = self.meta().get("env")
-        backend = env.get("backend") if isinstance(env, dict) else None
-        return backend if isinstance(backend, str) else None
-
     def meta(self) -> dict[str, Any]:
         """Contents of ``meta.json``."""
         return read_json(self.path / _META)
+
+    def _began_on(self) -> str | None:
+        """The physics backend of the run's first session; None before it."""
+        meta = self.meta()
+        env = meta.get("env") if isinstance(meta, dict) else None
+        backend = env.get("backend") if isinstance(env, dict) else None
+        return backend if isinstance(backend, str) else None
 
     def status(self) -> dict[str, Any]:
         """Contents of ``status.json``."""

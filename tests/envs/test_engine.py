@@ -42,10 +42,10 @@ NUDGE = 1e-6  # m
 
 # The same against MJX, which computes in float32 throughout and finds other points of contact.
 MJX_TOLERANCES = {
-    "reacher": (1e-4, 1e-3, 1e-2),
-    "half_cheetah": (1e-3, 1e-2, None),
-    "ant": (1e-3, 1e-2, None),
-    "humanoid": (1e-2, 0.1, None),
+    "reacher": (1e-5, 1e-5, 1e-4),
+    "half_cheetah": (1e-5, 1e-2, None),
+    "ant": (1e-4, 1e-3, None),
+    "humanoid": (1e-4, 1e-3, 1e-2),
     "arm_push_easy": (1e-3, 1e-2, 0.1),
 }
 
@@ -257,6 +257,17 @@ def test_sensors_of_a_model_are_read():
     state = one.init(jnp.array([0.25]), jnp.zeros(1))
     np.testing.assert_allclose(state.sensordata, [0.25])
     np.testing.assert_allclose(state.x.pos, [[0.25, 0, 0]])
+
+
+@pytest.mark.parametrize("name", ["ant", "humanoid", "arm_push_easy"])
+def test_orientations_have_unit_length_from_the_reset_on(name):
+    env, reset, _ = on_mujoco(name)
+    q = reset(jax.random.split(jax.random.key(5), 3)).pipeline_state.q
+    model = env.scene(None)
+    free = model.jnt_qposadr[model.jnt_type == int(mujoco.mjtJoint.mjJNT_FREE)]
+    assert len(free) == 1
+    for start in free:
+        np.testing.assert_allclose(np.linalg.norm(q[:, start + 3 : start + 7], axis=1), 1, rtol=1e-6)
 
 
 def test_state_that_is_not_carried_is_refused():
