@@ -62,10 +62,6 @@ def train(
         from ..sweeps import executors
         from ..training import hosts, session, trackers
 
-        try:
-            engine.set_threads(physics_threads)
-        except ValueError:
-            raise ConfigError(f"--physics-threads {physics_threads}: must be at least 1") from None
         wanted = trackers.Wanted(tensorboard, wandb, wandb_entity, wandb_mode)
         try:
             engine.set_threads(physics_threads)
