@@ -153,7 +153,8 @@ def test_bodies_and_forces_are_those_of_the_model_that_is_shown(name):
 
 SERVO = """
 <mujoco><option timestep="0.002" integrator="implicitfast" gravity="0 0 0"/><worldbody><body>
-<joint name="j" axis="0 0 1"/><inertial pos="0 0 0" mass="1" diaginertia="1 1 0.05"/></body></worldbody><actuator><general joint="j" gainprm="1000"
+<joint name="j" axis="0 0 1"/><inertial pos="0 0 0" mass="1" diaginertia="1 1 0.05"/></body></worldbody>
+<actuator><general joint="j" gainprm="1000"
 biastype="affine" biasprm="0 -2000 -200" forcerange="-12 12" forcelimited="true"/></actuator></mujoco>
 """
 
