@@ -122,11 +122,13 @@ class ArmReach(_Arm):
     has a hand without fingers and starts in one posture. Action: commands to the servos of joints 1, 2, 4
     and 6 in [-1, 1] of 0.35..2.79, 0..1.48, -3.07..-0.07 and 2.36..3.75 rad, once per 0.05 s; joints 3, 5
     and 7 are held. With the gains of JaxGCRL joint 4 settles at 4/7 and joint 6 at half of its command, as
-    far as its torque limit carries. Never terminates. Both splits draw alike.
+    far as its torque limit carries. Never terminates. Both splits draw alike. MJX damps a servo at its torque limit
+    by the gain that the limit cuts off, MuJoCo's C engine does not: arms move several times faster on it, and
+    results of the two are not to be pooled.
 
     Metrics: ``end_speed``, of the end of the arm (m/s).
 
-    Source: JaxGCRL's ``arm_reach`` (arXiv 2408.11052), equal to it from the same key; the model is our own,
+    Source: JaxGCRL's ``arm_reach`` (arXiv 2408.11052), equal to it from the same key on MJX; the model is our own,
     see ``envs/panda.py``.
     """
 

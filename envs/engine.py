@@ -43,7 +43,8 @@ _FRAME = (
     (mujoco.mjtSensor.mjSENS_FRAMELINVEL, 3),
     (mujoco.mjtSensor.mjSENS_FRAMEANGVEL, 3),
 )
-_SCALAR = (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
+# as numbers: those in a model do not equal their names
+_SCALAR = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
 
 
 @struct.dataclass

@@ -46,8 +46,7 @@ MJX_TOLERANCES = {
     "half_cheetah": (1e-5, 1e-2, None),
     "ant": (1e-4, 1e-3, None),
     "humanoid": (1e-4, 1e-3, 1e-2),
-    "arm_push_easy": (1e-3, 1e-2, 0.1),
-}
+}  # no arm: see test_a_servo_at_its_limit_is_not_damped_by_the_gain_that_the_limit_cuts_off
 
 
 class Plain(Engine):
@@ -123,6 +122,50 @@ def plainly(env):
 @pytest.mark.parametrize("name", TOLERANCES)
 def test_as_plain_steps_of_mujoco(name):
     assert_equal_steps(name, of_steps(name, lambda env: env._engine), of_steps(name, plainly), TOLERANCES[name])
+
+
+@pytest.mark.parametrize("name", [*TOLERANCES, "arm_grasp", "arm_binpick_hard", "ant_ball"])
+def test_bodies_and_forces_are_those_of_the_model_that_is_shown(name):
+    env, reset, _ = on_mujoco(name)
+    model, frames = env.scene(None), env._engine.frames
+    data = mujoco.MjData(model)
+    physics = jax.tree.map(lambda leaf: leaf[0], reset(jax.random.split(jax.random.key(2), 1)).pipeline_state)
+    data.qpos[:], data.qvel[:] = physics.q, physics.qd
+    control = np.linspace(-0.6, 0.9, model.nu)
+    after = jax.jit(env.pipeline_step)(physics, jnp.array(control))
+    data.ctrl[:] = control.astype(np.float32)
+    mujoco.mj_step(model, data, frames - 1)
+    mujoco.mj_forward(model, data)
+    assert np.abs(data.qfrc_actuator).max() > 0
+    close = {"rtol": 1e-4, "atol": 1e-4}
+    np.testing.assert_allclose(after.qfrc_actuator, data.qfrc_actuator, **close)
+    np.testing.assert_allclose(after.x.pos, data.xpos[1:], **close)
+    np.testing.assert_allclose(after.x.rot, data.xquat[1:], **close)
+    velocity = np.zeros(6)
+    for body in range(1, model.nbody):
+        mujoco.mj_objectVelocity(model, data, mujoco.mjtObj.mjOBJ_XBODY, body, velocity, 0)
+        np.testing.assert_allclose(after.xd.ang[body - 1], velocity[:3], **close)
+        np.testing.assert_allclose(after.xd.vel[body - 1], velocity[3:], **close)
+    mujoco.mj_step(model, data)
+    np.testing.assert_allclose(after.q, data.qpos, **close)
+    np.testing.assert_allclose(after.qd, data.qvel, **close)
+
+
+SERVO = """
+<mujoco><option timestep="0.002" integrator="implicitfast" gravity="0 0 0"/><worldbody><body>
+<joint name="j" axis="0 0 1"/><inertial pos="0 0 0" mass="1" diaginertia="1 1 0.05"/></body></worldbody>
+<actuator><general joint="j" gainprm="1000"
+biastype="affine" biasprm="0 -2000 -200" forcerange="-12 12" forcelimited="true"/></actuator></mujoco>
+"""
+
+
+@pytest.mark.parametrize(("command", "damping"), [(1.0, 0.0), (0.005, 200.0)])
+def test_a_servo_at_its_limit_is_not_damped_by_the_gain_that_the_limit_cuts_off(command, damping):
+    """MJX damps it all the same, so that the arms, which are often there, move several times slower on it."""
+    one = Engine(mujoco.MjSpec.from_string(SERVO), frames=1)
+    after = one.step(one.init(jnp.zeros(1), jnp.zeros(1)), jnp.array([command]))
+    force = min(1000 * command, 12.0)
+    np.testing.assert_allclose(after.qd, 0.002 * force / (0.05 + 0.002 * damping), rtol=1e-5)
 
 
 @pytest.fixture
