@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tomli_w
 
-from ..config import Config, ConfigError, InputError, is_there, load, read_toml
+from ..config import Config, ConfigError, InputError, RunError, is_there, load, read_toml
 from .atomic import read_json, read_lines, write_text
 from .checkpoints import Checkpoint, Checkpoints, Transitions
 from .locks import is_locked
@@ -105,8 +105,11 @@ class Run:
         return read_json(self.path / _META)
 
     def _began_on(self) -> str | None:
-        """The physics backend of the run's first session; None before it."""
-        meta = self.meta()
+        """The physics backend of the run's first session; None before it, and where that can no longer be read."""
+        try:
+            meta = self.meta()
+        except RunError:
+            return None
         env = meta.get("env") if isinstance(meta, dict) else None
         backend = env.get("backend") if isinstance(env, dict) else None
         return backend if isinstance(backend, str) else None
