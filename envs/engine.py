@@ -66,6 +66,7 @@ _CLOCK = 1.0
 
 _LOG = logging.getLogger(__name__)
 _threads: int | None = None
+_devices = 1
 
 
 def set_threads(count: int | None) -> None:
@@ -82,11 +83,19 @@ def set_threads(count: int | None) -> None:
     _threads = count
 
 
+def share_cores(devices: int) -> None:
+    """Let so many devices step at once: each has its part of the cores, unless `set_threads` said otherwise."""
+    global _devices  # noqa: PLW0603 - one number for the process
+    _devices = devices
+
+
 def threads() -> int:
     """Threads that step the copies of one call."""
     if _threads is not None:
         return _threads
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    told = os.environ.get("JAX_NUM_CPU_DEVICES", "")  # as processes beside each other are
+    return max(1, min(cores, int(told) if told.isdecimal() else cores) // _devices)
 
 
 @dataclass

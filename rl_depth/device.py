@@ -36,6 +36,7 @@ def start() -> None:
     """
     import jax
 
+    spread_cores()
     if jax.config.jax_enable_x64:
         raise ConfigError("JAX_ENABLE_X64 is set: rl_depth computes in float32 and counts in int32; unset it")
     try:
@@ -49,6 +50,21 @@ def start() -> None:
             f"MUJOCO_GL={wish}: MuJoCo cannot use it here; unset it, or try {' or '.join(others)}"
         ) from None
     keep_programs()
+
+
+def spread_cores() -> None:
+    """Make a device of JAX of every core that this process may use, for seeds of one program to run side by side.
+
+    Does nothing where ``JAX_NUM_CPU_DEVICES`` or ``XLA_FLAGS`` say how many, and once JAX has looked for its devices.
+    """
+    import jax
+
+    told = "JAX_NUM_CPU_DEVICES" in os.environ or "xla_force_host_platform_device_count" in os.environ.get(
+        "XLA_FLAGS", ""
+    )
+    if not told:
+        with contextlib.suppress(RuntimeError):  # devices are known already
+            jax.config.update("jax_num_cpu_devices", usable_cores())
 
 
 def keep_programs() -> None:
@@ -122,11 +138,11 @@ def summary() -> str:
 
     first, count = jax.devices()[0], jax.device_count()
     if first.platform == "cpu":
-        return f"cpu, {_usable_cores()} cores"
+        return f"cpu, {usable_cores()} cores"
     return f"{f'{count} x ' if count > 1 else ''}{first.device_kind}"
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
     """Cores that this process may use: Slurm and taskset give fewer than there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -232,7 +248,7 @@ def describe() -> dict[str, Any]:
         "host": {
             "name": platform.node(),
             "cpu_cores": os.cpu_count(),
-            "cpu_cores_usable": _usable_cores(),
+            "cpu_cores_usable": usable_cores(),
             "machine": platform.machine(),
             "system": platform.system(),
         },

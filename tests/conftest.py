@@ -1,7 +1,9 @@
 """Settings that every test, and every process a test starts, shares."""
 
+import contextlib
 import gc
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +16,10 @@ _MOST_MAPS = 40_000
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+# A shell has its background jobs ignore ctrl-C, which they would hand on to the processes that tests interrupt.
+with contextlib.suppress(ValueError):  # not in the main thread
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import jax  # noqa: E402 - after the settings above
 

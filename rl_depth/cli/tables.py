@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from rich.markup import escape
-from rich.table import Table
 
 from rl_depth import envs
 
@@ -19,11 +17,6 @@ from ..terminal import empty_table, show, spread
 _COLUMNS = ("success_any", "time_at_goal", "dist_final")
 
 _COPIES = 64
-
-
-def _add(table: Table, *cells: str, **kwargs: Any) -> None:
-    """A line whose cells stand as they are: brackets in names are no markup."""
-    table.add_row(*(escape(cell) for cell in cells), **kwargs)
 
 
 def show_evaluation(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -43,8 +36,8 @@ def show_evaluation(rows: Sequence[Mapping[str, Any]]) -> None:
     for depth, agents in by_depth.items():
         for levels in zip(*(agent["by_difficulty"] for agent in agents), strict=True):
             distance = f"{levels[0]['goal_distance']:.3g}"
-            _add(table, *_depth(levels, depth), distance, str(levels[0]["episodes"]), *_cells(levels))
-        _add(table, *_depth(agents, depth), "all", str(agents[0]["episodes"]), *_cells(agents), end_section=True)
+            table.add_row(*_depth(levels, depth), distance, str(levels[0]["episodes"]), *_cells(levels))
+        table.add_row(*_depth(agents, depth), "all", str(agents[0]["episodes"]), *_cells(agents), end_section=True)
     show(table)
 
 
@@ -68,7 +61,7 @@ def show_environments(names: Sequence[str]) -> None:
     for name in names:
         env = envs.make(name)
         numbers = (env.state_size, env.goal_size, env.action_size, env.goal_radius, env.episode_length)
-        _add(table, name, " ".join(env.splits), " ".join(env.backends), *(f"{number:g}" for number in numbers))
+        table.add_row(name, " ".join(env.splits), " ".join(env.backends), *(f"{number:g}" for number in numbers))
     show(table)
 
 
@@ -134,7 +127,7 @@ def show_comparison(comparison: Any) -> None:
             f"{counts[2]:.0f}" if counts[2] is not None else "",
         ]
         better = row["deeper"]["improvement"] if row["deeper"] else None
-        _add(table, *cells, *(_interval(row, name) for name in names), _estimate(better) if better else "")
+        table.add_row(*cells, *(_interval(row, name) for name in names), _estimate(better) if better else "")
     show(table)
     if comparison.matches:
         show_matches(comparison.matches)
@@ -155,7 +148,7 @@ def show_matches(matches: Sequence[Any]) -> None:
         if against is None:
             against, cells = match.text.removeprefix(f"{match.looped}: "), ["", ""]
         p = "" if match.p is None else f"{match.p:.2g}"
-        _add(table, match.env, match.looped, match.axis.replace("_", " "), against, *cells, p, match.outcome)
+        table.add_row(match.env, match.looped, match.axis.replace("_", " "), against, *cells, p, match.outcome)
     show(table)
 
 
@@ -178,13 +171,13 @@ def show_verdicts(verdicts: Any) -> None:
     """An `analysis.verdicts.Verdicts`: each series in words, blocks against each other, critical depths of goals."""
     table = empty_table("thresholds of capability over depth", ("environment", "block", "metric", "verdict"), ())
     for finding in verdicts.findings:
-        _add(table, finding.env, finding.block, finding.metric, finding.text)
+        table.add_row(finding.env, finding.block, finding.metric, finding.text)
     show(table)
     if verdicts.agreements:
         title = "do thresholds fall at the same effective depth? ratio, looped over stacked [95% interval]"
         table = empty_table(title, ("environment", "metric", "finding"), ())
         for one in verdicts.agreements:
-            _add(table, one.env, one.metric, one.text)
+            table.add_row(one.env, one.metric, one.text)
         show(table)
     for one in verdicts.maps:
         show_difficulty(one)
@@ -200,7 +193,7 @@ def show_inspections(found: Sequence[Any]) -> None:
         numbers = [ranks[network][kind] for kind in ("effective", "variance") for network in ("phi", "psi")]
         numbers += [drawn.path_correlation, drawn.straight_correlation] if drawn is not None else [(), ()]
         cells = [spread([float(value) for value in values], 2 if i > 3 else 1) for i, values in enumerate(numbers)]
-        _add(table, one.config.env, one.run.name, str(one.shown_depth), str(len(one.seeds)), *cells)
+        table.add_row(one.config.env, one.run.name, str(one.shown_depth), str(len(one.seeds)), *cells)
     show(table)
 
 
@@ -211,7 +204,7 @@ def show_grid(found: Any) -> None:
     for row in found.rows:
         interval = f"{row['low']:.3g} to {row['high']:.3g}" if row["seeds"] > 1 else ""
         cells = ["none" if row[name] is None else str(row[name]) for name in left]
-        _add(table, *cells, str(row["seeds"]), f"{row['iqm']:.3g}", interval)
+        table.add_row(*cells, str(row["seeds"]), f"{row['iqm']:.3g}", interval)
     show(table)
 
 
@@ -222,7 +215,7 @@ def show_difficulty(levels: Any) -> None:
     table = empty_table(title, (), right)
     for distance, means, critical in zip(levels.distances, levels.means, levels.critical, strict=True):
         cells = ["" if np.isnan(mean) else f"{mean:.2f}" for mean in means]
-        _add(table, f"{distance:.3g}", *cells, _depth_range(critical))
+        table.add_row(f"{distance:.3g}", *cells, _depth_range(critical))
     show(table)
 
 
@@ -250,7 +243,7 @@ def show_extrapolation(found: Sequence[Any], verdicts: Sequence[Mapping[str, Any
             means = [f"{value:.2f}" for value in one.capability[metric].mean(axis=0)]
             ends = [str(one.trained), str(verdict.best_depth), f"{verdict.noise:.2g}", _carries(verdict)]
             end = verdict.breakdown if verdict.breaks_at is None else f"{verdict.breakdown} at {verdict.breaks_at}"
-            _add(table, one.label, *means, *ends, end)
+            table.add_row(one.label, *means, *ends, end)
         show(table)
 
 

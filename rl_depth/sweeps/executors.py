@@ -113,11 +113,12 @@ class Local(Executor):
         if workers is not None and workers > most:
             raise ConfigError(f"--workers {workers}: this machine has {most} {what}; at most one process for each")
         self.slots = workers or (most if self._gpus else max(1, cores // 2))
+        self._cores = max(1, cores // self.slots)
 
     def start(self, path: Path) -> Job:
         """Start the process of the cell in a run folder, on a GPU of its own."""
         gpu = self._gpus.pop(0) if self._gpus else None
-        environment = {"CUDA_VISIBLE_DEVICES": gpu} if gpu is not None else {}
+        environment = {"CUDA_VISIBLE_DEVICES": gpu} if gpu is not None else {"JAX_NUM_CPU_DEVICES": str(self._cores)}
 
         def ended() -> None:
             if gpu is not None:

@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rl_depth.envs import engine
+
 from .. import device, runs, signals
 from ..config import Config, ConfigError
 from . import hosts, metrics, record
@@ -65,6 +67,8 @@ def train(
             config = replace(config, backend=runs.Run(Path(out)).config().backend)
         trainer = Trainer.of(config, Layout.of(config, devices))
         parts = trainer.layout.mesh.size if trainer.layout.mesh is not None else 1
+        if jax.default_backend() == "cpu":
+            engine.share_cores(max(1, parts // jax.process_count()))
         Footprint.counted(config, trainer.env).check_memory(parts)
         programs = Programs.of(trainer)
         like = jax.eval_shape(programs.init, seeds_of(config))

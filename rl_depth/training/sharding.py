@@ -35,8 +35,8 @@ class Layout:
 
         Args:
           config: the experiment.
-          devices: how many devices of each process; by default one if they are CPUs, else as many as the run's
-            sizes can be spread over.
+          devices: how many devices of each process; by default as many as the run's sizes can be spread over, or, of
+            a CPU's cores, its seeds alone: a core gains nothing from another's part of a batch.
 
         Raises:
           ConfigError: there are fewer, or seeds, batch and environments cannot be spread evenly over them.
@@ -47,8 +47,8 @@ class Layout:
             raise ConfigError(f"--devices {devices}: must lie in 1 to {len(here)}, the {platform} devices of a process")
         fitting = [n for n in range(1, len(here) + 1) if _fits(config, n * processes)]
         if devices is None:
-            most = 1 if platform == "cpu" else len(here)
-            devices = max((n for n in fitting if n <= most), default=most)
+            able = [n for n in fitting if platform != "cpu" or config.seeds % (n * processes) == 0]
+            devices = max(able, default=1 if platform == "cpu" else len(here))
         if devices not in fitting:
             raise ConfigError(_refusal(config, devices, processes, fitting))
         total = devices * processes
@@ -69,6 +69,11 @@ class Layout:
         """The same array on every device."""
         return None if self.mesh is None else NamedSharding(self.mesh, P())
 
+    @property
+    def splits_batch(self) -> bool:
+        """Whether the batch and the environments of one seed are spread."""
+        return self.shape[_BATCH] > 1
+
     def per_seed(self, batch_axis: int | None = None) -> NamedSharding | None:
         """An array whose first axis is seeds; ``batch_axis``, if any, is spread as well."""
         if self.mesh is None:
@@ -79,7 +84,7 @@ class Layout:
 
     def spread(self, tree: Any) -> Any:
         """Within a seed's program: spread the first axis of each array, where it is a multiple of the devices."""
-        if self.mesh is None:
+        if not self.splits_batch:
             return tree
         parts = self.shape[_BATCH]
 
@@ -101,8 +106,10 @@ class Layout:
         if self.mesh is None:
             return one_device
         # No value of a program is told apart by its seed's device, so there is nothing for check_vma to check.
+        # Where the batch stays whole both axes are by hand, as the callbacks of a physics engine must have it.
+        by_hand = {_SEED} if self.splits_batch else {_SEED, _BATCH}
         return jax.shard_map(
-            one_device, mesh=self.mesh, in_specs=P(_SEED), out_specs=P(_SEED), axis_names={_SEED}, check_vma=False
+            one_device, mesh=self.mesh, in_specs=P(_SEED), out_specs=P(_SEED), axis_names=by_hand, check_vma=False
         )
 
     def put(self, array: np.ndarray, sharding: NamedSharding | None) -> jax.Array:

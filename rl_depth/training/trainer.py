@@ -6,6 +6,7 @@ gradient steps). Leading axis of every state: ``S`` seeds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -97,6 +98,11 @@ class Trainer:
     def of(cls, config: Config, layout: Layout = Layout()) -> Trainer:  # noqa: B008 - frozen
         """The trainer that a configuration describes, on one device unless told otherwise."""
         env, collector = make_env(config), config.collector()
+        if getattr(env, "backend", None) == "mujoco" and layout.splits_batch:
+            raise ConfigError(
+                f"--devices: the backend mujoco steps all environments of a seed on one device, and --seeds "
+                f"{config.seeds} are fewer than the {math.prod(layout.shape.values())} devices"
+            )
         return cls(
             config,
             env,

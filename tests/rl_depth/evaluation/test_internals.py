@@ -161,8 +161,9 @@ def test_from_the_command_line_to_the_files(folder, capsys):
     command_line.main(["inspect", "stacked", "looped", *options])
     text = capsys.readouterr().out
     assert "stacked" in text and text.count("written: ") == 4
-    out = folder / "runs" / "inspect"
-    assert sorted(file.name for file in out.iterdir()) == ["energy_maps.png", "inspect.json", "norms.png", "ranks.png"]
+    out = folder / "runs" / "inspect" / "stacked+looped"
+    files = sorted(file.name for file in out.iterdir() if not file.name.startswith("."))
+    assert files == ["energy_maps.png", "inspect.json", "norms.png", "ranks.png"]
     assert all((out / f"{name}.png").stat().st_size > 10_000 for name in ("energy_maps", "norms", "ranks"))
     rows = json.loads((folder / "found.json").read_text())
     assert rows == json.loads((out / "inspect.json").read_text())

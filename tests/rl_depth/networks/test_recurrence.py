@@ -283,8 +283,8 @@ def test_the_agent_learns_with_every_option_on():
     ("options", "words"),
     [
         ({"block": "looped", "train_recurrence": "uniform:5:2"}, "5 exceeds 2"),
-        ({"block": "looped", "train_recurrence": "fixed:0"}, "at least 1"),
-        ({"block": "looped", "train_recurrence": "fixed:-1"}, "at least 1"),
+        ({"block": "looped", "train_recurrence": "fixed:0"}, "must lie in 1 to"),
+        ({"block": "looped", "train_recurrence": "fixed:-1"}, "must lie in 1 to"),
         ({"block": "looped", "train_recurrence": "fixed:2.5"}, "whole number"),
         ({"block": "looped", "train_recurrence": "poisson:4"}, "uniform:A:B"),
         ({"block": "looped", "train_recurrence": "lognormal-poisson:0"}, "positive"),
