@@ -9,12 +9,15 @@ DEMO := runs/demo
 demo: $(READY)
 	$(BIN)/rl-depth sweep demo --out $(DEMO)/runs
 	$(BIN)/rl-depth compare $(DEMO)/runs --out $(DEMO)/report
-	$(BIN)/rl-depth render $(DEMO)/runs/stacked $(DEMO)/runs/looped --episodes 3 --gif --out $(DEMO)/report
+	$(BIN)/rl-depth render $(addprefix $(DEMO)/runs/,stacked-depth1 stacked-depth8 looped-depth8) --episodes 3 --gif \
+	  --out $(DEMO)/report
+	$(BIN)/rl-depth thresholds $(DEMO)/runs --out $(DEMO)/report
 	$(BIN)/rl-depth report $(DEMO) --out $(DEMO)/report
 	@echo "Report folder: $(DEMO)/report"
 	@echo "  index.html                 all of it in one page: findings, charts, videos, runs; needs no network"
 	@echo "  compare.png, compare.csv   learning curves and table"
-	@echo "  rollout.mp4, rollout.gif   both agents side by side"
+	@echo "  thresholds.png             success, time at goal and distance by depth, with their verdicts"
+	@echo "  rollout.mp4, rollout.gif   agents of depth 1 and 8 side by side"
 	@echo "  rollout.html               the same episodes to turn and zoom in a browser"
 	@echo "  figures/, data/            figures as PNG and PDF, numbers as CSV and JSON"
 
