@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -245,10 +246,12 @@ class Programs:
         )
 
     def compile(self, state: TrainState) -> Programs:
-        """The same programs, compiled for states like this one."""
+        """The same programs, compiled for states like this one, each while the next is traced."""
         like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
-        lowered = {name: getattr(self, name).lower(like) for name in ("collect", "learn", "evaluate")}
-        return Programs(init=self.init, **{name: program.compile() for name, program in lowered.items()})
+        with ThreadPoolExecutor() as pool:
+            names = ("learn", "evaluate", "collect")  # those that take longest first
+            made = {name: pool.submit(getattr(self, name).lower(like).compile) for name in names}
+        return Programs(init=self.init, **{name: program.result() for name, program in made.items()})
 
 
 def shardings(layout: Layout, like: TrainState) -> TrainState | None:
