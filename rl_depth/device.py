@@ -9,7 +9,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -178,7 +178,7 @@ class OutOfMemory(RunError):  # noqa: N818 - as XLA has it
 
 
 @contextlib.contextmanager
-def memory_told() -> Iterator[None]:
+def memory_told() -> Generator[None]:
     """Turns XLA's and NumPy's reports of too little memory into one line.
 
     Raises:

@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from types import FrameType
 from typing import NoReturn
 
@@ -63,7 +63,7 @@ class Stop:
 
 
 @contextlib.contextmanager
-def requests() -> Iterator[Stop]:
+def requests() -> Generator[Stop]:
     """Turn SIGINT, SIGTERM and SIGHUP into a flag; elsewhere than in the main thread, do nothing."""
     if _listening:
         yield _listening[-1]
@@ -78,7 +78,7 @@ def requests() -> Iterator[Stop]:
 
 
 @contextlib.contextmanager
-def guard() -> Iterator[Stop]:
+def guard() -> Generator[Stop]:
     """`requests` for a process of ours: one that is asked to stop while nothing is at hand ends, whatever it does."""
     main = threading.current_thread() is threading.main_thread()
     stop = Stop(guarded=main)

@@ -7,7 +7,7 @@ import errno
 import math
 import os
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +112,7 @@ def write_videos(paths: Sequence[Path], frames: Iterable[np.ndarray], fps: float
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Generator[Path]:
     """A path beside ``path`` to write to; it takes the place of ``path`` if the block succeeds, and goes if not."""
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
@@ -128,7 +128,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _encoder(path: Path, shape: tuple[int, ...], fps: float) -> Iterator[Callable[[np.ndarray], None]]:
+def _encoder(path: Path, shape: tuple[int, ...], fps: float) -> Generator[Callable[[np.ndarray], None]]:
     """A function that takes frames ``[height, width, 3]``; the file is complete when the block ends."""
     import imageio_ffmpeg
 

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +130,7 @@ def _digest(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 @contextlib.contextmanager
-def _replacing(file: Path) -> Iterator[Path]:
+def _replacing(file: Path) -> Generator[Path]:
     """A path to write to; it takes the place of ``file`` once it is safely on the disk."""
     partial = file.with_name(f".{file.name}.partial")
     try:

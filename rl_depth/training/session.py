@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -96,7 +96,7 @@ def _check_best(config: Config, programs: Programs, like: TrainState) -> None:
 
 
 @contextmanager
-def _hold(path: Path, config: Config, resume: bool) -> Iterator[runs.Run]:
+def _hold(path: Path, config: Config, resume: bool) -> Generator[runs.Run]:
     """`runs.hold`, by the first process for all."""
     with ExitStack() as stack:
         hosts.on_first(lambda: stack.enter_context(runs.hold(path, config, resume, change=True)))
@@ -346,7 +346,7 @@ class _Session:
 
 
 @contextmanager
-def _none_left_empty(run: runs.Run) -> Iterator[None]:
+def _none_left_empty(run: runs.Run) -> Generator[None]:
     """Take the folder away again if there was no memory for the first checkpoint of its run."""
     try:
         yield
@@ -357,7 +357,7 @@ def _none_left_empty(run: runs.Run) -> Iterator[None]:
 
 
 @contextmanager
-def _failures_noted(run: runs.Run) -> Iterator[None]:
+def _failures_noted(run: runs.Run) -> Generator[None]:
     """Write the reason into ``status.json`` when a run fails; OS errors become a `RunError` of one line."""
     try:
         yield
