@@ -113,7 +113,9 @@ class Inspection:
     @property
     def shown_depth(self) -> int:
         """The test depth, or the agent's own."""
-        return self.config.depth if self.depth is None else self.depth
+        depth = self.config.depth if self.depth is None else self.depth
+        assert depth is not None, "a checked configuration has a depth"
+        return depth
 
     @property
     def seeds(self) -> list[int]:

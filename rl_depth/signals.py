@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 INTERRUPTED = 130
 """Exit code of a process that was asked to stop."""
@@ -135,7 +135,7 @@ _listening: list[Stop] = []  # stops of the guards at work
 _waiting: list[bool] = []  # whether Ctrl-C ends this process in any case
 
 
-def _install(stop: Stop) -> dict[int, object]:
+def _install(stop: Stop) -> dict[int, Any]:
     """Let a flag handle the signals; what handled them before. One that is ignored, as under nohup, stays so."""
     try:
         asking = [number for number in _ASKING if signal.getsignal(number) is not signal.SIG_IGN]

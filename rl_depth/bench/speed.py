@@ -191,7 +191,9 @@ def memory(depths: Sequence[int], blocks: Sequence[BlockKind], *, width: int, ba
                 lowered = jax.jit(load.agent.update, donate_argnums=0).lower(
                     state, load.batch, load.hyper, jax.random.key(1)
                 )
-                row[name] = lowered.compile().memory_analysis().temp_size_in_bytes / 2**20
+                found = lowered.compile().memory_analysis()
+                assert found is not None, "this platform does not say"
+                row[name] = found.temp_size_in_bytes / 2**20
             weights = agent_cost(load.config, *workload.SIZES).parameters
             row["gradients_mib"] = 4 * weights / 2**20
             rows.append(row | {"ratio": row["remat_mib"] / row["plain_mib"]})

@@ -169,8 +169,7 @@ def _clips(
 
 def _clip(env: GoalEnv, first: Any, steps: dict[str, np.ndarray], caption: str) -> render.Clip:
     """The frames of `rollout.record` until the episode ends, or its physics does."""
-    finite = [np.isfinite(steps[name]).all(axis=1) for name in ("qpos", "goal")]
-    broken = np.logical_not(np.logical_and(*finite))
+    broken = np.logical_not(np.isfinite(steps["qpos"]).all(axis=1) & np.isfinite(steps["goal"]).all(axis=1))
     length = len(broken)
     if steps["done"].any():
         length = int(steps["done"].argmax()) + 1

@@ -115,7 +115,8 @@ class _Clock:
     @classmethod
     def of(cls, timing: Sequence[dict[str, Any]], place: dict[str, int]) -> _Clock:
         last = timing[-1] if timing else {}
-        clock = cls(*(float(last.get(f"{name}_seconds", 0.0)) for name in ("train", "collect", "learn")))
+        train, collect, learn = (float(last.get(f"{name}_seconds", 0.0)) for name in ("train", "collect", "learn"))
+        clock = cls(train, collect, learn)
         clock.before = clock._now(place)
         return clock
 
@@ -331,7 +332,7 @@ class _Session:
                 self.reporter.say(f"seed {self.config.seed + i} diverged in epoch {diverged}: stopped there")
                 continue
             own = {name: values[i] for name, values in episodes.items()}
-            row = {**place, "seed": self.config.seed + i, "split": self.trainer.eval_env.split}
+            row: dict[str, Any] = {**place, "seed": self.config.seed + i, "split": self.trainer.eval_env.split}
             row |= metrics.summarise(own) | {name: float(values[i]) for name, values in losses.items()}
             varied = {"hyper": {name: of[i] for name, of in per_seed.items()}} if per_seed else {}
             rows.append(row | varied | {"by_difficulty": metrics.by_difficulty(own)})
