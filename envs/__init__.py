@@ -160,7 +160,7 @@ def _check_option(name: str, cls: type, option: str, value: Any) -> None:
         return
     fits = type(value) is wanted or (wanted is float and type(value) is int)
     if not fits or (isinstance(value, float) and not math.isfinite(value)):
-        words = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text in quotes"}
+        words: dict[type, str] = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text in quotes"}
         raise ValueError(f"option {option!r} of environment {name!r}: {value!r} must be {words[wanted]}")
 
 

@@ -22,6 +22,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rl_depth.envs.base import observation
+
 from ..agents.cost import agent_cost
 from ..config import BlockKind, Config
 from ..device import learning_options, physics_options
@@ -297,7 +299,7 @@ class _Parts:
     def acting(self) -> Callable[[], Any]:
         """An epoch's actions."""
         agent, c = self.trainer.agent, self.config
-        observed, goal = rollout.split_observation(self.trainer.env, self.state.rollout.env.obs)
+        observed, goal = rollout.split_observation(self.trainer.env, observation(self.state.rollout.env))
 
         @jax.jit
         def run(params: Any, observed: jax.Array) -> jax.Array:

@@ -339,7 +339,8 @@ class Ray(Executor):
             raise ConfigError(f"{asked}: no node of the Ray cluster has both")
         self.slots = sys.maxsize
         # Ray's own retries are off: the sweep tries again, and counts.
-        self._task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=0)(run_cell)
+        # Its types know no parameter that has a default.
+        self._task: Any = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=0)(run_cell)
 
     def start(self, path: Path) -> Job:
         """Submit the cell in a run folder."""

@@ -131,10 +131,11 @@ class Trainer:
         """Step the environments with the policy and store what they did; begins an epoch."""
 
         def policy(observed: jax.Array, goal: jax.Array, key: jax.Array) -> jax.Array:
-            return agent.act(own.params, observed, goal, key, depth)
+            return agent.act(params, observed, goal, key, depth)
 
         agent, own = (self.collector, state.collector) if self.collector else (self.agent, state.agent)
         assert own is not None
+        params = own.params
         depth = None if self.config.collect_depth is None else jnp.int32(self.config.collect_depth)
         key = _key(state.seed, _COLLECT, state.epoch)
         rolled, transitions = rollout.collect(self.env, Plain(policy), state.rollout, self.config.unroll, key)
