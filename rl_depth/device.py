@@ -34,7 +34,6 @@ def start() -> None:
       ConfigError: JAX was told to compute in float64, or MuJoCo cannot draw the way that ``MUJOCO_GL`` asks for; it
         tries when it is loaded.
     """
-
     spread_cores()
     if _settings().jax_enable_x64:
         raise ConfigError("JAX_ENABLE_X64 is set: rl_depth computes in float32 and counts in int32; unset it")

@@ -12,7 +12,7 @@ import numpy as np
 from rl_depth import envs
 
 from ..device import physics_options
-from ..terminal import Table, empty_table, show, spread
+from ..terminal import empty_table, show, spread
 
 _COLUMNS = ("success_any", "time_at_goal", "dist_final")
 
