@@ -7,7 +7,7 @@ import itertools
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -169,7 +169,7 @@ def _clips(
 
 def _clip(env: GoalEnv, first: Any, steps: dict[str, np.ndarray], caption: str) -> render.Clip:
     """The frames of `rollout.record` until the episode ends, or its physics does."""
-    broken = ~(np.isfinite(steps["qpos"]).all(axis=1) & np.isfinite(steps["goal"]).all(axis=1))
+    broken = np.logical_not(np.isfinite(steps["qpos"]).all(axis=1) & np.isfinite(steps["goal"]).all(axis=1))
     length = len(broken)
     if steps["done"].any():
         length = int(steps["done"].argmax()) + 1
@@ -220,7 +220,7 @@ def _write(columns: Sequence[Sequence[render.Clip]], options: Options, out: Path
 
 def _frames(
     episodes: Sequence[Sequence[render.Clip]], size: tuple[int, int], backend: str, pause: int
-) -> Iterator[np.ndarray]:
+) -> Generator[np.ndarray]:
     """Frames of ``episodes[episode][run]``: runs side by side, episodes one after another."""
     for number, clips in enumerate(episodes, start=1):
         frame = None
