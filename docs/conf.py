@@ -12,7 +12,6 @@ html_theme = "furo"
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "cyclopts.ext.sphinx"]
 myst_heading_anchors = 3
-suppress_warnings = ["misc.highlighting_failure"]
 
 default_role = "code"  # as docstrings write it
 autodoc_member_order = "bysource"

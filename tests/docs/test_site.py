@@ -1,0 +1,21 @@
+"""The site builds without a warning: no dead link, no page outside the table of contents, no docstring out of shape."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.slow
+def test_the_site_builds(tmp_path):
+    pytest.importorskip("sphinx")
+    command = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--keep-going", DOCS, tmp_path / "site"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    commands = (tmp_path / "site" / "reference" / "commands.html").read_text()
+    python = (tmp_path / "site" / "reference" / "python.html").read_text()
+    assert "--train-recurrence" in commands and "--slurm-partition" in commands
+    assert "rl_depth.load" in python and "policy" in python.lower() and "GoalEnv" in python
