@@ -37,7 +37,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 docs: $(READY)
-	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs site
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs site
 	@echo "site/index.html"
 
 $(READY): pyproject.toml constraints.txt

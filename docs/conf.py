@@ -13,9 +13,11 @@ html_theme = "furo"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "cyclopts.ext.sphinx"]
 myst_heading_anchors = 3
 
+smartquotes = False  # they would make one dash of the two of an option
 default_role = "code"  # as docstrings write it
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
+highlight_language = "text"  # of blocks that name none: shell, mostly, and what it printed
 html_show_sourcelink = False
