@@ -22,3 +22,4 @@ def test_the_site_builds(tmp_path):
         "rl-depth train [OPTIONS]" in commands and "--train-recurrence" in commands and "--slurm-partition" in commands
     )
     assert 'id="rl_depth.load"' in python and 'id="rl_depth.Config.train_recurrence"' in python
+    assert "Annotated" not in python and " at 0x" not in python and "[default: none]" in python
