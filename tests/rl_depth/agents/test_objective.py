@@ -169,7 +169,7 @@ def test_the_average_follows_the_parameters_and_changes_none_of_them():
     key = jax.random.key(3)
     (one, _), (other, _) = (updated(agent, config, batch, key) for config, agent, batch in (plain, averaged))
     for a, b in zip(jax.tree.leaves(one.params), jax.tree.leaves(other.params), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-6)  # two programs, which XLA may round by the last bit
+        np.testing.assert_allclose(a, b, rtol=1e-5)  # two programs, which XLA rounds apart
     first = jax.jit(averaged[1].create)(jax.random.key(0)).params
     wanted = jax.tree.map(lambda a, b: 0.75 * a + 0.25 * b, first, other.params)
     for a, b in zip(jax.tree.leaves(other.evaluated), jax.tree.leaves(wanted), strict=True):
