@@ -286,8 +286,11 @@ class Compiling:
             init=self.init,
             collect=self.collect.result(),
             learn=self.learn.result(),
-            evaluate=lambda state: self.evaluate.result()(state),
+            evaluate=self._evaluate,
         )
+
+    def _evaluate(self, state: TrainState) -> dict[str, jax.Array]:
+        return self.evaluate.result()(state)
 
     def cancel(self) -> None:
         """Begin to compile nothing more."""
