@@ -27,6 +27,8 @@ from .sharding import Layout
 from .trackers import Tracker
 from .trainer import Compiling, Programs, Trainer, TrainState, from_arrays, seeds_of
 
+FIRST = "the first gradient steps are taken"  # said on stderr; `rl-depth bench` takes the time
+
 
 class Interrupted(Exception):  # noqa: N818 - not an error
     """The run was asked to stop; what there was to save is saved."""
@@ -233,9 +235,9 @@ class _Session:
     def _compile(self, state: TrainState, stack: ExitStack) -> None:
         self._stop_before_start()
         began = time.monotonic()
-        compiling = self.compiling or self.programs.compiling(state)
-        stack.callback(compiling.cancel)
-        self.programs = compiling.programs()
+        self.compiling = self.compiling or self.programs.compiling(state)
+        stack.callback(self.compiling.cancel)
+        self.programs = self.compiling.programs()
         self.reporter.say(f"compiled in {time.monotonic() - began:.1f} s; run folder {self.run.path}")
 
     def _refill(self, state: TrainState, epoch: int) -> TrainState:
@@ -286,6 +288,8 @@ class _Session:
             self._check_futures(epoch, state)
             state, learned = self.programs.learn(state)
             jax.block_until_ready(state.epoch)
+            if epoch == self.config.warmup_epochs + 1:
+                self.reporter.say(FIRST)
         ended = time.monotonic()
         self.clock.train += ended - began
         self.clock.collect += collected - began
@@ -324,6 +328,8 @@ class _Session:
 
     def _evaluate(self, epoch: int, state: TrainState, learned: dict[str, Any]) -> None:
         """Log one evaluation of every seed that has not diverged."""
+        assert self.compiling is not None
+        self.compiling.evaluate.result()  # to wait for its compiler is no time of evaluating
         began = time.monotonic()
         episodes = jax.device_get(self.programs.evaluate(state))
         losses = jax.device_get(learned)

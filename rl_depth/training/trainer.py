@@ -272,7 +272,7 @@ class Compiling:
 
     init: Callable[[jax.Array], TrainState]
     collect: Future[jax.stages.Compiled]
-    learn: Future[jax.stages.Compiled]
+    learn: Future[Any]
     evaluate: Future[jax.stages.Compiled]
 
     def programs(self) -> Programs:
