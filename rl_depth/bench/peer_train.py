@@ -1,8 +1,8 @@
 """Trains with PyPI's ``jaxgcrl`` under the Python it is installed in: ``PYTHON peer_train.py '{"env": "ant", ...}'``.
 
 A script, which imports nothing of this package: `bench --whole` runs it and reads the line of JSON it prints. It calls
-what the peer's own command calls, `create_env` and `CRL.train_fn` (Bortkiewicz et al. 2025, arXiv 2408.11052; seen: 0.2.8),
-with nothing sent to Weights & Biases. Where today's packages lack what the peer imports (``brax.v1``, ``wandb_osh``,
+what the peer's own command calls, `create_env` and `CRL.train_fn` (Bortkiewicz et al. 2025, arXiv 2408.11052; seen:
+0.2.8), with nothing sent to Weights & Biases. Where today's packages lack what the peer imports (``brax.v1``, ``wandb_osh``,
 ``wandb``), empty modules stand in: a run without tracking calls nothing of them.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import import_module
 from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
@@ -35,8 +36,9 @@ def train(work: dict[str, Any]) -> list[dict[str, float]]:
     for name in _STAND_INS:
         _stand_in(name)
     import numpy as np
-    from jaxgcrl.agents.crl.crl import CRL
-    from jaxgcrl.utils.env import create_env
+
+    create_env = import_module("jaxgcrl.utils.env").create_env
+    CRL = import_module("jaxgcrl.agents.crl.crl").CRL  # noqa: N806 - a class
 
     env, eval_env = (create_env(env_name=work["env"], backend=work["backend"]) for _ in range(2))
     for one in (env, eval_env):
@@ -81,7 +83,7 @@ def _stand_in(name: str) -> None:
     except ImportError:
         parent, _, leaf = name.rpartition(".")
         module = ModuleType(name)
-        module.__getattr__ = lambda attribute: MagicMock(name=attribute)  # type: ignore[method-assign]
+        module.__getattr__ = lambda name: MagicMock(name=name)
         module.__path__ = []
         sys.modules[name] = module
         if parent:
