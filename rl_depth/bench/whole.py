@@ -36,7 +36,7 @@ class Work:
       rounds: rounds of ``unroll`` steps and gradient steps, a multiple of ``num_evals``.
       depth: dense layers of each trunk.
       width: units of a layer.
-      batch: transitions of a gradient step; divides ``num_envs * (episode_length - 1)``, of which a round trains on all.
+      batch: transitions of a gradient step; divides ``num_envs * (episode_length - 1)``, which a round trains on.
     """
 
     env: str = "ant"
@@ -139,18 +139,7 @@ def starts(names: Sequence[str]) -> list[Row]:
         row: Row = {"env": name}
         with tempfile.TemporaryDirectory() as folder:
             for way in ("cold", "warm"):
-                sizes = [
-                    "--env",
-                    name,
-                    "--updates",
-                    "1",
-                    "--min-replay-steps",
-                    "50",
-                    "--env-steps",
-                    "1",
-                    "--evals",
-                    "1",
-                ]
+                sizes = f"--env {name} --updates 1 --min-replay-steps 50 --env-steps 1 --evals 1".split()
                 seen = _ours(sizes, Path(folder) / way, str(Path(folder) / "cache"))
                 row |= {f"{way}_s": seen.first_s, f"{way}_cpu_s": seen.cpu_s}
         rows.append(row)

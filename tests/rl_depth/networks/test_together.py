@@ -9,16 +9,8 @@ from rl_depth.config import Config
 from rl_depth.networks.together import AXIS, one_of, when
 from rl_depth.training.trainer import Trainer, seeds_of
 
-SMALL = {
-    "num_envs": 4,
-    "unroll": 12,
-    "updates": 2,
-    "batch_size": 4,
-    "width": 8,
-    "replay_steps": 24,
-    "min_replay_steps": 12,
-    "seeds": 2,
-}
+SIZES = ("num_envs", "unroll", "updates", "batch_size", "width", "replay_steps", "min_replay_steps", "seeds")
+SMALL = dict(zip(SIZES, (4, 12, 2, 4, 8, 24, 12, 2), strict=True))
 
 
 def conditionals(program, *arguments) -> int:
