@@ -2,8 +2,8 @@
 
 A script, which imports nothing of this package: `bench --whole` runs it and reads the line of JSON it prints. It calls
 what the peer's own command calls, `create_env` and `CRL.train_fn` (Bortkiewicz et al. 2025, arXiv 2408.11052; seen:
-0.2.8), with nothing sent to Weights & Biases. Where today's packages lack what the peer imports (``brax.v1``, ``wandb_osh``,
-``wandb``), empty modules stand in: a run without tracking calls nothing of them.
+0.2.8), with nothing sent to Weights & Biases. Where today's packages lack what the peer imports (``brax.v1``,
+``wandb_osh``, ``wandb``), empty modules stand in: a run without tracking calls nothing of them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def train(work: dict[str, Any]) -> list[dict[str, float]]:
     import numpy as np
 
     create_env = import_module("jaxgcrl.utils.env").create_env
-    CRL = import_module("jaxgcrl.agents.crl.crl").CRL  # noqa: N806 - a class
+    CRL = import_module("jaxgcrl.agents.crl.crl").CRL
 
     env, eval_env = (create_env(env_name=work["env"], backend=work["backend"]) for _ in range(2))
     for one in (env, eval_env):
