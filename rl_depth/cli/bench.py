@@ -103,7 +103,13 @@ def bench(
     width: Whole = 256,
     batch: Whole = 256,
     seeds: Wholes = (2, 4),
+    start_envs: str = "point_maze,ant",
     peer_python: Path | None = None,
+    whole: Annotated[bool, Switch] = False,
+    env: str = "ant",
+    backend: str = "spring",
+    rounds: Whole = 24,
+    turns: Whole = 2,
     out: OutFolder = Path("runs/bench"),
     json: ResultFile | None = None,
 ) -> None:
@@ -121,8 +127,20 @@ def bench(
         Transitions in a gradient step.
     seeds
         Numbers of agents in one program, against one; on a GPU try 8.
+    start_envs
+        Environments, such as point_maze,ant, whose `rl-depth train` is timed to its first gradient steps.
     peer_python
         Python of another environment that has PyPI's jaxgcrl, to time it too.
+    whole
+        Measure whole runs instead: jaxgcrl's training and ours, in turns, each a process of its own.
+    env
+        Environment of those.
+    backend
+        Physics of those.
+    rounds
+        Rounds of collecting and gradient steps in those, a multiple of 4; each takes 250 gradient steps of 256.
+    turns
+        Pairs of those.
     out
         Folder for bench.json.
     json
@@ -136,9 +154,15 @@ def bench(
         Config(depth=depth)  # refuses what is no depth
     if peer_python is not None and not peer_python.is_file():
         raise ConfigError(f"--peer-python {peer_python}: no such file")
+    names = [name.strip() for name in start_envs.split(",")]
+    for name in () if whole else names:
+        Config(env=name)
+    if whole:
+        return _whole(peer_python, env, backend, rounds, turns, json if json is not None else out / "whole.json")
     start()
     from .. import device
     from ..bench import speed as measure
+    from ..bench.whole import starts
 
     deep = (4, 64) if quick else (4, 64, 256, 1024)
     repetitions = 5 if quick else 15
@@ -152,6 +176,7 @@ def bench(
     )
     parts = {
         "update": lambda: measure.updates(depths, ("stacked", "looped"), **sizes, repetitions=repetitions),
+        "starts": lambda: starts(names),
         "start_up": lambda: measure.start_up(deep, ("stacked", "looped"), width=width, batch=64),
         "epoch": lambda: [
             row for env in ("point_maze", "ant") for row in measure.epoch(max(depths), env=env, **sizes, repetitions=3)
@@ -168,6 +193,26 @@ def bench(
         _show("ours against jaxgcrl", _against_peer(result["update"], result["peer"]))
     file = json if json is not None else out / "bench.json"
     write_json(file, result)
+    print(f"written: {file}")
+
+
+def _whole(python: Path | None, env: str, backend: str, rounds: int, turns: int, file: Path) -> None:
+    """Whole runs against the peer's."""
+    if python is None:
+        raise ConfigError("--whole: needs --peer-python, the Python of an environment that has PyPI's jaxgcrl")
+    at_least("turns", turns, 1)
+    Config(env=env, backend=backend)
+    from ..bench.whole import Work, against_peer
+
+    work = Work(env=env, backend=backend, rounds=rounds)
+    if rounds < work.num_evals or rounds % work.num_evals:
+        raise ConfigError(f"--rounds {rounds}: must be a multiple of {work.num_evals}, the evaluations of a run")
+    start()
+    from .. import device
+
+    rows = against_peer(python, work, turns)
+    _show(f"whole runs of {env}", rows)
+    write_json(file, {"device": device.describe(), "rounds": rounds, "whole": rows})
     print(f"written: {file}")
 
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ..config import TrainRecurrence
+from .together import when
 
 # (latent [..., W], index of the application, their number) -> latent [..., W]
 Step = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
@@ -127,7 +128,7 @@ def iterate_drawn(step: Step, h: jax.Array, draw: Draw, window: int, remat: bool
 
     def body(latent: jax.Array, turn: jax.Array) -> jax.Array:
         i = draw.count - window + turn
-        return lax.cond(i >= free, lambda x: step(x, i, draw.count), lambda x: x, latent)
+        return when(i >= free, lambda x: step(x, i, draw.count), latent)
 
     return scan_blocks(body, h, jnp.arange(window), remat)
 

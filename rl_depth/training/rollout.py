@@ -15,6 +15,7 @@ from brax.envs.base import State
 
 from rl_depth.envs.base import GoalEnv, observation
 
+from ..networks.together import when
 from .acting import Carry, Policy, begin_all
 from .replay import Transitions
 
@@ -64,12 +65,12 @@ def split_observation(env: GoalEnv, obs: jax.Array) -> tuple[jax.Array, jax.Arra
 def _reset_finished(env: GoalEnv, state: State, done: jax.Array, key: jax.Array) -> State:
     """``state`` with a fresh episode wherever ``done [E]``."""
 
-    def fresh(_: None) -> State:
+    def fresh(state: State) -> State:
         reset = jax.vmap(env.reset)(jax.random.split(key, done.shape[0]))
         return jax.tree.map(lambda new, old: jnp.where(_along(done, new), new, old), reset, state)
 
     # Most steps end no episode, and a reset costs about as much as a step.
-    return jax.lax.cond(done.any(), fresh, lambda _: state, None)
+    return when(done.any(), fresh, state)
 
 
 def _along(mask: jax.Array, leaf: jax.Array) -> jax.Array:

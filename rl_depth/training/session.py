@@ -25,7 +25,9 @@ from .progress import Reporter
 from .saving import Saver, blank_replay
 from .sharding import Layout
 from .trackers import Tracker
-from .trainer import Programs, Trainer, TrainState, from_arrays, seeds_of
+from .trainer import Compiling, Programs, Trainer, TrainState, from_arrays, seeds_of
+
+FIRST = "the first gradient steps are taken"  # said on stderr; `rl-depth bench` takes the time
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error
@@ -159,6 +161,7 @@ class _Session:
         self.quiet = quiet or not first
         self.stop = stop
         self.notes: list[str] = []
+        self.compiling: Compiling | None = None
         self.failures = 0  # of the physics, up to the last evaluation
 
     def go(self, like: TrainState) -> None:
@@ -182,7 +185,7 @@ class _Session:
             for tracker in self.trackers:
                 stack.callback(tracker.close)
                 tracker.open(self.run, config, epoch * per_epoch)
-            state = self._compile(state)
+            self._compile(state, stack)
             if saved is not None and not saved.whole:
                 state = self._refill(state, epoch)
             self.clock = _Clock.of(self.run.timing(), record.place(config, epoch))
@@ -201,6 +204,7 @@ class _Session:
                 self.notes.append("no checkpoint yet: starting over")
             self.run.truncate(0)
             self.run.drop_checkpoints_after(0)
+            self.compiling = self.programs.compiling(like)  # meanwhile the first program of a run compiles here
             return None, self.programs.init(layout.put(np.asarray(seeds), layout.per_seed()))
         if saved.epoch > self.config.epochs:
             done = saved.epoch * self.config.epoch_env_steps
@@ -228,12 +232,13 @@ class _Session:
             )
         return saved
 
-    def _compile(self, state: TrainState) -> TrainState:
+    def _compile(self, state: TrainState, stack: ExitStack) -> None:
         self._stop_before_start()
         began = time.monotonic()
-        self.programs = self.programs.compile(state)
+        self.compiling = self.compiling or self.programs.compiling(state)
+        stack.callback(self.compiling.cancel)
+        self.programs = self.compiling.programs()
         self.reporter.say(f"compiled in {time.monotonic() - began:.1f} s; run folder {self.run.path}")
-        return state
 
     def _refill(self, state: TrainState, epoch: int) -> TrainState:
         """Collect as much as the replay held, with the present policy; these steps count for nothing."""
@@ -283,6 +288,8 @@ class _Session:
             self._check_futures(epoch, state)
             state, learned = self.programs.learn(state)
             jax.block_until_ready(state.epoch)
+            if epoch == self.config.warmup_epochs + 1:
+                self.reporter.say(FIRST)
         ended = time.monotonic()
         self.clock.train += ended - began
         self.clock.collect += collected - began
@@ -321,6 +328,8 @@ class _Session:
 
     def _evaluate(self, epoch: int, state: TrainState, learned: dict[str, Any]) -> None:
         """Log one evaluation of every seed that has not diverged."""
+        assert self.compiling is not None
+        self.compiling.evaluate.result()  # to wait for its compiler is no time of evaluating
         began = time.monotonic()
         episodes = jax.device_get(self.programs.evaluate(state))
         losses = jax.device_get(learned)

@@ -19,6 +19,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from ..config import Config, ConfigError
+from ..networks.together import AXIS
 
 _SEED, _BATCH = "seed", "batch"
 
@@ -101,7 +102,11 @@ class Layout:
         """
 
         def one_device(tree: Any) -> Any:
-            return jax.lax.map(program, tree) if jax.default_backend() == "cpu" else jax.vmap(program)(tree)
+            return (
+                jax.lax.map(program, tree)
+                if jax.default_backend() == "cpu"
+                else jax.vmap(program, axis_name=AXIS)(tree)
+            )
 
         if self.mesh is None:
             return one_device

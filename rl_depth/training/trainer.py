@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,7 +24,7 @@ from rl_depth.envs.base import GoalEnv
 from ..agents import ALGORITHMS, AgentState, Algorithm, Batch, Hyper
 from ..agents.losses import Metrics
 from ..config import Config, ConfigError
-from ..device import learning_options, physics_options
+from ..device import learning_options, physics_options, usable_cores
 from . import hosts, replay, rollout
 from .acting import Both, Plain, Policy
 from .sharding import Layout
@@ -251,13 +251,51 @@ class Programs:
             evaluate=on_devices(trainer.evaluate, (place,), logged, **physics),
         )
 
-    def compile(self, state: TrainState) -> Programs:
-        """The same programs, compiled for states like this one, each while the next is traced."""
-        like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
-        with ThreadPoolExecutor() as pool:
-            names = ("learn", "evaluate", "collect")  # those that take longest first
-            made = {name: pool.submit(getattr(self, name).lower(like).compile) for name in names}
-        return Programs(init=self.init, **{name: program.result() for name, program in made.items()})
+    def compiling(self, like: TrainState) -> Compiling:
+        """Begin to compile the programs for states like this one, as many at a time as there are cores."""
+        like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), like)
+        pool = ThreadPoolExecutor(usable_cores())
+        # What the first gradient step needs comes first; nothing needs the evaluation before its turn.
+        names = ("collect", "learn", "evaluate")
+        made = {name: pool.submit(_compile, getattr(self, name), like) for name in names}
+        pool.shutdown(wait=False)
+        return Compiling(self.init, **made)
+
+
+def _compile(program: jax.stages.Wrapped, like: TrainState) -> jax.stages.Compiled:
+    return program.lower(like).compile()
+
+
+@dataclass(frozen=True)
+class Compiling:
+    """Programs that are being compiled in threads."""
+
+    init: Callable[[jax.Array], TrainState]
+    collect: Future[jax.stages.Compiled]
+    learn: Future[Any]
+    evaluate: Future[jax.stages.Compiled]
+
+    def programs(self) -> Programs:
+        """The programs, once those of training are there. On a CPU the first evaluation waits for its own.
+
+        An accelerator tries variants of a program as it compiles it, which must not meet with training on the device.
+        """
+        if jax.default_backend() != "cpu" or jax.process_count() > 1:
+            self.evaluate.result()
+        return Programs(
+            init=self.init,
+            collect=self.collect.result(),
+            learn=self.learn.result(),
+            evaluate=self._evaluate,
+        )
+
+    def _evaluate(self, state: TrainState) -> dict[str, jax.Array]:
+        return self.evaluate.result()(state)
+
+    def cancel(self) -> None:
+        """Begin to compile nothing more."""
+        for program in (self.collect, self.learn, self.evaluate):
+            program.cancel()
 
 
 def shardings(layout: Layout, like: TrainState) -> TrainState | None:

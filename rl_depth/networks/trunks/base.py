@@ -18,6 +18,7 @@ from jax import lax
 from ...config import TrunkConfig
 from ..block import Params
 from ..recurrence import Draw, Step, frozen_loop, iterate, iterate_drawn, iterate_forward, scan_blocks
+from ..together import one_of, when
 
 # (the input layer's output [..., W], latent [..., Z], index of the application) -> input of the application [..., W]
 Feed = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
@@ -250,9 +251,8 @@ class Trunk(nn.Module):
             ways = (
                 lambda y: self._turn(weights, x, key, feed, y, i, total),
                 lambda y: self._turn(held(weights), held(x), key, feed, held(y), i, total),
-                lambda y: y,
             )
-            return lax.switch(which, ways, latent)
+            return one_of(which, ways, latent)
 
         return scan_blocks(body, h, (self._weights, jnp.arange(self.config.applications)), self.config.remat)
 
@@ -287,7 +287,7 @@ class Trunk(nn.Module):
                 turn = partial(self._turn, weights, x, key, feed)
                 if depth is None:
                     return turn(latent, i, total)
-                return lax.cond(i < last, lambda y: turn(y, i, total), lambda y: y, latent)
+                return when(i < last, lambda y: turn(y, i, total), latent)
 
             blocks = (self._weights, jnp.arange(self.config.applications))
             return scan_blocks(body, h, blocks, self.config.remat)
