@@ -52,6 +52,7 @@ ANALYSIS = {
 CONFIG = [
     "errors",
     "numbers",
+    "budget",
     "specs",
     "supervision",
     "trunk",

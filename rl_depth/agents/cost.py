@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ..config import NETWORKS, Config, Supervision, TrainRecurrence, TrunkConfig
+from ..config import NETWORKS, Budget, Config, Supervision, TrainRecurrence, TrunkConfig
 from ..networks.recurrence import group_size
 from ..networks.trunks import TRUNKS
 
@@ -73,6 +73,27 @@ def _least(turns: float, window: int | None) -> Any:
 
 
 @dataclass(frozen=True)
+class Price:
+    """What something takes, forward.
+
+    Attributes:
+      flops: operations.
+      serial: dense layers in sequence on the longest way: the latency that no parallel hardware removes.
+    """
+
+    flops: float
+    serial: float
+
+
+def forward_price(trunk: TrunkConfig, inputs: int, outputs: int) -> Price:
+    """Price of one forward pass of a `networks.Network` for one sample."""
+    w, turn = trunk.width, TRUNKS[trunk.block].application(trunk)
+    feedback = 4 * w * outputs if trunk.feedback else 0  # the head, and back to the input
+    flops = 2 * w * (inputs + outputs) + trunk.applications * (turn.flops + feedback)
+    return Price(flops, 2 + trunk.applications * (turn.serial + 2 * trunk.feedback))
+
+
+@dataclass(frozen=True)
 class NetworkCost:
     """One network.
 
@@ -105,7 +126,7 @@ def network_cost(trunk: TrunkConfig, turns: Turns, inputs: int, outputs: int) ->
     forward = turns.forward + (turns.graded if trunk.remat else 0)
     return NetworkCost(
         parameters=parameters,
-        acting=first + head + trunk.applications * per_turn,
+        acting=forward_price(trunk, inputs, outputs).flops,
         forward=ends + round(forward * per_turn),
         backward=2 * (ends + round(turns.graded * back)),
         first=turns.inputs * first,
@@ -150,6 +171,43 @@ def agent_cost(config: Config, state_size: int, goal_size: int, action_size: int
         flops_per_update=config.batch_size * per_sample + pairs * 7 * config.batch_size**2 * config.representation,
         flops_per_action=nets["actor"].acting,
     )
+
+
+GRAPH_HOPS = 8
+"""Most hops from a candidate to the commanded goal that the score ``graph`` looks at."""
+
+
+def action_price(config: Config, budget: Budget, state_size: int, goal_size: int, action_size: int) -> Price:
+    """Mean price of one action under a budget; what is done once for several steps is spread over them.
+
+    The actor runs at the budget's depth, phi and psi at their own. Samples of one pass share the actor, latent
+    trajectories its input layer; all of them share psi. Candidates are planned as `evaluation.budgeted` says: a pass of
+    actor and phi for each hop. An energy takes three operations per entry of the representations, as the logits of
+    training do. Drawing candidates, noise and what an oracle knows are not counted, nor do sums over candidates count
+    as layers.
+    """
+    own = config.trunk("actor")
+    trunk = own if budget.depth is None else replace(own, depth=budget.depth)
+    actor = forward_price(trunk, state_size + goal_size, 2 * action_size)
+    phi = forward_price(config.trunk("phi"), state_size + action_size, config.representation)
+    psi = forward_price(config.trunk("psi"), goal_size, config.representation)
+    energy, count = 3 * config.representation, budget.samples or 1
+    flops, serial = actor.flops, actor.serial
+    if budget.noise:
+        flops += (count - 1) * (actor.flops - 2 * trunk.width * (state_size + goal_size))
+    if count > 1 and budget.rank == "medoid":
+        flops += 3 * count**2 * action_size
+    elif count > 1:
+        flops += count * (phi.flops + energy) + psi.flops
+        serial = max(actor.serial + phi.serial, psi.serial)
+    if budget.subgoals:
+        m = budget.subgoals
+        hops = 2 * m + 1 + (m**2 if budget.score == "graph" else 0)
+        plan = hops * (actor.flops + phi.flops + energy) + (m + 1) * psi.flops
+        plan += 2 * m**2 * (GRAPH_HOPS - 1) if budget.score == "graph" else 0
+        flops += plan / budget.replan
+        serial += max(actor.serial + phi.serial, psi.serial) / budget.replan
+    return Price(flops, serial)
 
 
 def turns_of(config: Config) -> dict[str, Turns]:

@@ -126,6 +126,28 @@ class ContrastiveAgent:
         )
         return _action(outputs, key), depth
 
+    def proposals(
+        self,
+        params: dict[str, Any],
+        state: jax.Array,
+        goal: jax.Array,
+        keys: jax.Array,
+        depth: jax.Array | None = None,
+        noise: jax.Array | None = None,
+    ) -> jax.Array:
+        """Actions ``[K, ..., A]``, one for each of ``keys [K]``; see `Algorithm.proposals`."""
+        if noise is None:
+            outputs = self._actor(params["actor"], state, goal, depth)
+            return jax.vmap(lambda key: _action(outputs, key))(keys)
+        inputs = jnp.concatenate([state, goal], axis=-1)
+        layers = self.actor.trunk_config.depth if depth is None else depth
+
+        def trajectory(key: jax.Array) -> jax.Array:
+            net = self.actor.apply({"params": params["actor"]}, inputs, layers, noise, key, method=Network.disturbed)
+            return _action(net, None)
+
+        return jax.vmap(trajectory)(keys)
+
     def encode(
         self, params: dict[str, Any], batch: Batch, depth: jax.Array | None = None
     ) -> tuple[jax.Array, jax.Array]:

@@ -1,9 +1,10 @@
 """Options: what an experiment is, where it is read from, and what is refused.
 
-Inside, imports go one way: errors, numbers, specs, supervision and trunk; options; types; refusals; segments; checks;
-experiment; foreign; parser; presets.
+Inside, imports go one way: errors, numbers, budget, specs, supervision and trunk; options; types; refusals; segments;
+checks; experiment; foreign; parser; presets.
 """
 
+from .budget import BUDGET_FORMS, Budget
 from .checks import PER_SEED, check_depth, check_halt
 from .errors import ConfigError, InputError, RunError, exit_code
 from .experiment import Config
@@ -18,12 +19,14 @@ from .trunk import BlockKind, TrunkConfig
 from .types import is_switch, read_option
 
 __all__ = [
+    "BUDGET_FORMS",
     "HALT_FORMS",
     "NETWORKS",
     "PER_SEED",
     "PRESETS",
     "RECURRENCE_FORMS",
     "BlockKind",
+    "Budget",
     "Config",
     "ConfigError",
     "Halt",

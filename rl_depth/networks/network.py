@@ -72,6 +72,22 @@ class Network(nn.Module):
         heard = x if self._feed is None else self._feed(x, h, i)
         return self.trunk.step(h, heard, i, count)
 
+    def disturbed(self, x: jax.Array, depth: jax.Array, noise: jax.Array, key: jax.Array) -> jax.Array:
+        """Outputs ``[..., O]`` at a traced test depth, the latent disturbed after every application.
+
+        ``h <- h + noise * rms(h) * N(0, I)``, drawn with ``fold_in(key, i)`` after the ``i``-th. PTRM (arXiv
+        2605.19943) has it without ``rms(h)``; with it the noise keeps pace with a latent that grows.
+        """
+        embedded = self.embed(x)
+        count = depth // self.trunk_config.turn_layers
+
+        def through(i: jax.Array, h: jax.Array) -> jax.Array:
+            h = self._step(embedded, h, i, count)
+            size = jnp.sqrt(jnp.mean(jnp.square(h), axis=-1, keepdims=True))
+            return h + noise * size * jax.random.normal(jax.random.fold_in(key, i), h.shape)
+
+        return self.head(self.trunk.read(lax.fori_loop(0, count, through, self.trunk.start(embedded))))
+
     def embed(self, x: jax.Array) -> jax.Array:
         """The input layer: ``[..., I] -> [..., W]``."""
         return self.input(x)

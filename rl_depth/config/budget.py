@@ -1,0 +1,138 @@
+"""What a policy may spend on one action, as text and as numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+Rank = Literal["energy", "medoid"]
+Score = Literal["min", "sum", "graph"]
+Source = Literal["free", "replay"]
+
+BUDGET_FORMS = (
+    "mode, or some of depth=LAYERS, samples=K, noise=SIGMA, hold=STEPS, rank=energy|medoid, subgoals=M, replan=STEPS, "
+    "score=min|sum|graph, source=free|replay, oracle=CELLS"
+)
+
+_PLAIN = "mode"
+_MOST = {"depth": 2**31 - 1, "samples": 4096, "subgoals": 4096, "hold": 10**6, "replan": 10**6, "oracle": 1000}
+_WORDS = {"rank": get_args(Rank), "score": get_args(Score), "source": get_args(Source)}
+# What each option is an option of: without one of these it would do nothing.
+_NEEDS = {
+    "hold": ("samples", "noise"),
+    "rank": ("samples",),
+    "replan": ("subgoals", "oracle"),
+    "score": ("subgoals",),
+    "source": ("subgoals",),
+}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one action may cost. The empty one is the mode of the policy at its trained depth.
+
+    Attributes:
+      depth: dense layers of the actor's trunk; the trained depth if None.
+      samples: actions to choose from: draws of one pass through the trunk, or with ``noise`` the modes of as many
+        latent trajectories. None for the mode alone, and with ``noise`` for one trajectory.
+      noise: standard deviation of what is added to the latent after each application, relative to the latent's size
+        (its root mean square); 0 for none. Added at test time alone, as PTRM does (arXiv 2605.19943).
+      hold: steps that draws and noise stay the same.
+      rank: how one of several samples is chosen: by the critic's energy, or the one nearest to all others.
+      subgoals: candidates to pursue on the way to the commanded goal; 0 for none.
+      replan: steps that a subgoal is pursued before candidates are drawn anew.
+      score: how candidates are ranked: by the smaller energy of both hops, by their sum, or by the shortest path over
+        all candidates.
+      source: where candidates come from: the free space of a maze, or states of the replay buffer.
+      oracle: pursue the cell of a maze so many steps ahead on the shortest path: no policy, but what a perfect choice
+        of subgoals could gain. 0 for none.
+    """
+
+    depth: int | None = None
+    samples: int | None = None
+    noise: float = 0.0
+    hold: int = 1
+    rank: Rank = "energy"
+    subgoals: int = 0
+    replan: int = 1
+    score: Score = "min"
+    source: Source = "free"
+    oracle: int = 0
+
+    def __post_init__(self) -> None:
+        for name, most in _MOST.items():
+            value = getattr(self, name)
+            if self._is_set(name) and not 1 <= value <= most:
+                raise ValueError(f"{name}={value}: must lie in 1 to {most}")
+        if self._is_set("noise") and not 0 < self.noise < math.inf:
+            raise ValueError(f"noise={self.noise:g}: must be positive and finite")
+        for name, needed in _NEEDS.items():
+            if self._is_set(name) and not any(self._is_set(other) for other in needed):
+                raise ValueError(f"{name}={getattr(self, name)}: has no effect without {' or '.join(needed)}")
+        if self.rank != "energy" and (self.samples or 1) < 3:
+            raise ValueError(f"rank={self.rank}: needs at least 3 samples")
+        if self.subgoals and self.oracle:
+            raise ValueError(f"oracle={self.oracle}: takes the place of subgoals; drop one")
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """Read ``NAME=VALUE,...`` or ``mode``, the empty budget.
+
+        Raises:
+          ValueError: not of this form, or a value out of range.
+        """
+        if text == _PLAIN:
+            return cls()
+        given: dict[str, Any] = {}
+        for part in text.split(","):
+            name, equals, value = part.strip().partition("=")
+            if not equals or name not in cls.__dataclass_fields__:
+                raise ValueError(f"{part.strip()[:40]!r}: must be {BUDGET_FORMS}")
+            if name in given:
+                raise ValueError(f"{name} is given twice")
+            given[name] = _read(name, value)
+        return cls(**given)
+
+    def __str__(self) -> str:
+        """The text that `parse` reads back."""
+        parts = ((one.name, getattr(self, one.name)) for one in fields(self) if self._is_set(one.name))
+        return ",".join(f"{name}={value}" for name, value in parts) or _PLAIN
+
+    @property
+    def way(self) -> str:
+        """What is bought besides depth, without how much of it: budgets of one way differ in numbers alone."""
+        ways = []
+        if self.samples or self.noise:
+            ways.append(("latents" if self.noise else "draws") + (" by medoid" if self.rank == "medoid" else ""))
+        if self.subgoals:
+            ways.append(f"{self.source} subgoals by {self.score}")
+        if self.oracle:
+            ways.append("oracle")
+        return " and ".join(ways) or "depth"
+
+    @property
+    def dials(self) -> dict[str, float]:
+        """The numbers, those at rest included; depth 0 is the trained one."""
+        return {name: float(getattr(self, name) or 0) for name in (*_MOST, "noise")}
+
+    def _is_set(self, name: str) -> bool:
+        return getattr(self, name) != type(self).__dataclass_fields__[name].default
+
+
+def _read(name: str, text: str) -> Any:
+    if name in _WORDS:
+        if text not in _WORDS[name]:
+            raise ValueError(f"{name}={text[:40]}: must be {' or '.join(_WORDS[name])}")
+        return text
+    if name == "noise":
+        try:
+            number = float(text)
+        except ValueError:
+            raise ValueError(f"{name}={text[:40]}: is not a number") from None
+        if not 0 < number < math.inf:
+            raise ValueError(f"{name}={text[:40]}: must be positive and finite")
+        return number
+    if not (text.isascii() and text.isdecimal() and len(text) <= 10 and 1 <= int(text) <= _MOST[name]):
+        raise ValueError(f"{name}={text[:40]}: must be a whole number in 1 to {_MOST[name]}")
+    return int(text)
