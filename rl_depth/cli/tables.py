@@ -25,6 +25,9 @@ def show_evaluation(rows: Sequence[Mapping[str, Any]]) -> None:
     A halting rule's depth is the mean it spent, beside the depths between which the middle 80% of all steps lie.
     """
     first = rows[0]
+    if "budget" in first:
+        _show_budgets(rows)
+        return
     goals = "drawn actions" if first["stochastic"] else "mode of the policy"
     goals += f", halting by {first['halt']}" if "halt" in first else ""
     halted = ("10% to 90%",) if "halt" in first else ()
@@ -38,6 +41,23 @@ def show_evaluation(rows: Sequence[Mapping[str, Any]]) -> None:
             distance = f"{levels[0]['goal_distance']:.3g}"
             table.add_row(*_depth(levels, depth), distance, str(levels[0]["episodes"]), *_cells(levels))
         table.add_row(*_depth(agents, depth), "all", str(agents[0]["episodes"]), *_cells(agents), end_section=True)
+    show(table)
+
+
+def _show_budgets(rows: Sequence[Mapping[str, Any]]) -> None:
+    """One line per budget and goal difficulty, with the price of an action."""
+    columns = ("kFLOP", "layers", "goal distance", "episodes", *_COLUMNS)
+    title = f"{rows[0]['split']} goals; operations and dense layers in sequence of an action"
+    table = empty_table(title, ("budget",), columns)
+    by_budget: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        by_budget[row["budget"]].append(row)
+    for budget, agents in by_budget.items():
+        price = [f"{agents[0]['flops'] / 1e3:,.0f}", f"{agents[0]['serial']:.3g}"]
+        for levels in zip(*(agent["by_difficulty"] for agent in agents), strict=True):
+            place = [f"{levels[0]['goal_distance']:.3g}", str(levels[0]["episodes"])]
+            _add(table, budget, *price, *place, *_cells(levels))
+        _add(table, budget, *price, "all", str(agents[0]["episodes"]), *_cells(agents), end_section=True)
     show(table)
 
 

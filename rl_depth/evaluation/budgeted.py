@@ -147,7 +147,11 @@ class Budgeted(Policy):
         due = carry.steps % self.spend.replan == 0
 
         def plan(_: None) -> jax.Array:
-            return jnp.where(due[:, None], jax.vmap(self.plan)(state, goal, keys), carry.subgoal)
+            if self.shape.score == "graph":  # M^2 hops of one environment fill the machine, those of all its memory
+                found = jax.lax.map(lambda own: self.plan(*own), (state, goal, keys))
+            else:
+                found = jax.vmap(self.plan)(state, goal, keys)
+            return jnp.where(due[:, None], found, carry.subgoal)
 
         return jax.lax.cond(due.any(), plan, lambda _: carry.subgoal, None)
 
