@@ -44,6 +44,7 @@ ANALYSIS = {
     "plots": "aggregate calibration compare meaning runs significance thresholds",
     "outputs": "calibration compare plots runs thresholds written",
     "inspection": "plots",
+    "frontier": "meaning plots significance",
     "grid": "aggregate plots runs written",
     "report": "aggregate compare extrapolation meaning plots runs significance thresholds written",
 }

@@ -217,6 +217,55 @@ def show_inspections(found: Sequence[Any]) -> None:
     show(table)
 
 
+def show_frontiers(found: Sequence[Any]) -> None:
+    """Of each `analysis.frontier.Frontier` its points, what doubling buys, and ways at one price."""
+    for one in found:
+        far = [f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}" for low, high in one.bins]
+        right = ("kFLOP", "layers", "seeds", one.metric, *far, "front (FLOP)", "front (layers)")
+        title = (
+            f"{one.env}: mean [95% interval], all and by goal distance; price of an action in operations and in dense\n"
+            "layers in sequence; front: how often no other is as good for as little, seeds and episodes drawn anew"
+        )
+        table = empty_table(title, ("run", "budget"), right)
+        for point in one.points:
+            price = [f"{point.flops / 1e3:,.0f}", f"{point.serial:.3g}", str(point.seeds)]
+            levels = [f"{value:.2f}" for value in point.by_difficulty]
+            front = [
+                f"{point.front_share[name]:.2f}{' *' if point.on_front[name] else ''}" for name in ("flops", "serial")
+            ]
+            mean = _estimate({"value": point.mean, "low": point.low, "high": point.high})
+            _add(table, point.run, point.label, *price, mean, *levels, *front)
+        show(table)
+        _show_gains(one)
+        _show_pairs(one)
+
+
+def _show_gains(one: Any) -> None:
+    if not one.gains:
+        return
+    table = empty_table("gain per doubling [95% interval]", ("run", "way", "dial"), ("from", "to", "gain"))
+    for gain in one.gains:
+        for step in gain.steps:
+            ends = (f"{step['from']:g}", f"{step['to']:g}")
+            found = _estimate({"value": step["gain"], "low": step["low"], "high": step["high"]})
+            _add(table, gain.run, gain.way, gain.dial, *ends, found)
+        table.add_section()
+    show(table)
+
+
+def _show_pairs(one: Any) -> None:
+    if not one.pairs:
+        return
+    title = f"ways at one price in operations: {one.metric} of the first less the second [95% interval]"
+    right = ("price ratio", "difference", "corrected p", "first is")
+    table = empty_table(title, ("first", "second"), right)
+    for pair in one.pairs:
+        names = [", ".join(filter(None, (one.points[i].run, one.points[i].label))) for i in (pair.first, pair.second)]
+        found = _estimate({"value": pair.difference, "low": pair.low, "high": pair.high})
+        _add(table, *names, f"{pair.ratio:.2f}", found, "" if pair.p is None else f"{pair.p:.2g}", pair.outcome)
+    show(table)
+
+
 def show_grid(found: Any) -> None:
     """One line per cell of an `analysis.grid.Grid`."""
     left = [*found.panel_options, found.y, found.x]
