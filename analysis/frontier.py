@@ -42,7 +42,7 @@ class Point:
       mean: capability over seeds and episodes.
       low, high: its 95% interval; None below ``significance.LEAST_SEEDS`` seeds.
       on_front: by price, whether no other point has at least the capability for at most the price.
-      front_share: by price, the share of resamples in which that is so.
+      front_share: by price, the share of resamples in which that is so; None for too few seeds.
       by_difficulty: mean capability per bin of goal distance.
     """
 
@@ -57,7 +57,7 @@ class Point:
     low: float | None
     high: float | None
     on_front: dict[str, bool]
-    front_share: dict[str, float]
+    front_share: dict[str, float | None]
     by_difficulty: list[float]
 
 
@@ -220,6 +220,7 @@ def _points(
         front[name], share[name] = np.zeros(len(notes), bool), np.zeros(len(notes))
         front[name][real] = on_front(price[real], sign * means[real])
         share[name][real] = on_front(price[real], sign * drawn[:, real]).mean(axis=0)
+    enough = min(len(own) for own in values) >= significance.LEAST_SEEDS
     found = []
     for i, note in enumerate(notes):
         low, high = _interval(drawn[:, i], len(values[i]))
@@ -231,7 +232,7 @@ def _points(
                 low=low,
                 high=high,
                 on_front={name: bool(front[name][i]) for name in PRICES},
-                front_share={name: float(share[name][i]) for name in PRICES},
+                front_share={name: float(share[name][i]) if enough else None for name in PRICES},
                 by_difficulty=[float(values[i][:, own].mean()) for own in bins],
             )
         )
@@ -350,7 +351,8 @@ def _ways(panel: Axes, points: Sequence[Point], price: str, label: str, colour: 
     for i, point in enumerate(points):
         at = getattr(point, price)
         bars = None if point.low is None else [[point.mean - point.low], [point.high - point.mean]]
-        shade = 0.3 + 0.7 * point.front_share[price]
+        share = point.front_share[price]
+        shade = 1.0 if share is None else 0.3 + 0.7 * share
         name = label if i == 0 else None
         panel.errorbar(at, point.mean, yerr=bars, fmt="o", ms=5, color=colour, alpha=shade, label=name)
         panel.annotate(point.label, (at, point.mean), fontsize=5, xytext=(3, 3), textcoords="offset points")

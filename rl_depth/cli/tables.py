@@ -224,20 +224,22 @@ def show_frontiers(found: Sequence[Any]) -> None:
         right = ("kFLOP", "layers", "seeds", one.metric, *far, "front (FLOP)", "front (layers)")
         title = (
             f"{one.env}: mean [95% interval], all and by goal distance; price of an action in operations and in dense\n"
-            "layers in sequence; front: how often no other is as good for as little, seeds and episodes drawn anew"
+            "layers in sequence; front: * where no other is as good for as little, and in which share of resamples"
         )
         table = empty_table(title, ("run", "budget"), right)
         for point in one.points:
             price = [f"{point.flops / 1e3:,.0f}", f"{point.serial:.3g}", str(point.seeds)]
             levels = [f"{value:.2f}" for value in point.by_difficulty]
-            front = [
-                f"{point.front_share[name]:.2f}{' *' if point.on_front[name] else ''}" for name in ("flops", "serial")
-            ]
+            front = [_on_front(point.on_front[name], point.front_share[name]) for name in ("flops", "serial")]
             mean = _estimate({"value": point.mean, "low": point.low, "high": point.high})
             _add(table, point.run, point.label, *price, mean, *levels, *front)
         show(table)
         _show_gains(one)
         _show_pairs(one)
+
+
+def _on_front(there: bool, share: float | None) -> str:
+    return " ".join(filter(None, ("" if share is None else f"{share:.2f}", "*" if there else "")))
 
 
 def _show_gains(one: Any) -> None:
