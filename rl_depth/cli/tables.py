@@ -56,8 +56,8 @@ def _show_budgets(rows: Sequence[Mapping[str, Any]]) -> None:
         price = [f"{agents[0]['flops'] / 1e3:,.0f}", f"{agents[0]['serial']:.3g}"]
         for levels in zip(*(agent["by_difficulty"] for agent in agents), strict=True):
             place = [f"{levels[0]['goal_distance']:.3g}", str(levels[0]["episodes"])]
-            _add(table, budget, *price, *place, *_cells(levels))
-        _add(table, budget, *price, "all", str(agents[0]["episodes"]), *_cells(agents), end_section=True)
+            table.add_row(budget, *price, *place, *_cells(levels))
+        table.add_row(budget, *price, "all", str(agents[0]["episodes"]), *_cells(agents), end_section=True)
     show(table)
 
 
@@ -232,7 +232,7 @@ def show_frontiers(found: Sequence[Any]) -> None:
             levels = [f"{value:.2f}" for value in point.by_difficulty]
             front = [_on_front(point.on_front[name], point.front_share[name]) for name in ("flops", "serial")]
             mean = _estimate({"value": point.mean, "low": point.low, "high": point.high})
-            _add(table, point.run, point.label, *price, mean, *levels, *front)
+            table.add_row(point.run, point.label, *price, mean, *levels, *front)
         show(table)
         _show_gains(one)
         _show_pairs(one)
@@ -250,7 +250,7 @@ def _show_gains(one: Any) -> None:
         for step in gain.steps:
             ends = (f"{step['from']:g}", f"{step['to']:g}")
             found = _estimate({"value": step["gain"], "low": step["low"], "high": step["high"]})
-            _add(table, gain.run, gain.way, gain.dial, *ends, found)
+            table.add_row(gain.run, gain.way, gain.dial, *ends, found)
         table.add_section()
     show(table)
 
@@ -264,7 +264,7 @@ def _show_pairs(one: Any) -> None:
     for pair in one.pairs:
         names = [", ".join(filter(None, (one.points[i].run, one.points[i].label))) for i in (pair.first, pair.second)]
         found = _estimate({"value": pair.difference, "low": pair.low, "high": pair.high})
-        _add(table, *names, f"{pair.ratio:.2f}", found, "" if pair.p is None else f"{pair.p:.2g}", pair.outcome)
+        table.add_row(*names, f"{pair.ratio:.2f}", found, "" if pair.p is None else f"{pair.p:.2g}", pair.outcome)
     show(table)
 
 
