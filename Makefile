@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := runs/demo
 
-.PHONY: demo test lint format
+.PHONY: demo test check lint format
 
 demo: $(READY)
 	$(BIN)/rl-depth sweep demo --out $(DEMO)/runs
@@ -24,9 +24,13 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
 
+check: lint
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup -m "not slow"
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/ty check --python $(VENV)
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -7,6 +7,7 @@ percentile intervals of the stratified bootstrap: seeds are drawn with replaceme
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from scipy import stats
@@ -20,13 +21,16 @@ _CONFIDENCE = 0.95
 _HELD = 4_000_000
 
 
+_Value = TypeVar("_Value", float, np.ndarray)
+
+
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(Generic[_Value]):
     """A number, or an array of them, with its confidence interval."""
 
-    value: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+    value: _Value
+    low: _Value
+    high: _Value
 
     def to_json(self) -> dict[str, float | None]:
         """Of a single number: value, low and high as plain floats; None for those that are unknown."""
@@ -43,8 +47,8 @@ class Contrast:
       p: two-sided p-value of no difference (``significance.rank_test``); None for too few seeds.
     """
 
-    difference: Estimate
-    improvement: Estimate
+    difference: Estimate[float]
+    improvement: Estimate[float]
     p: float | None = None
 
     def to_json(self) -> dict[str, dict[str, float | None]]:
@@ -57,14 +61,14 @@ def iqm(scores: np.ndarray) -> float:
     return float(stats.trim_mean(_scores(scores), 0.25, axis=None))
 
 
-def iqm_interval(scores: np.ndarray, *, draws: int = _DRAWS, seed: int = 0) -> Estimate:
+def iqm_interval(scores: np.ndarray, *, draws: int = _DRAWS, seed: int = 0) -> Estimate[float]:
     """Interquartile mean of ``[S, T]`` with its stratified bootstrap interval."""
     scores = _scores(scores)
     rng = np.random.default_rng(seed)
     return _estimate(np.float64(iqm(scores)), _drawn_iqm(scores, draws, rng))
 
 
-def mean_interval(values: np.ndarray, *, draws: int = _DRAWS, seed: int = 0) -> Estimate:
+def mean_interval(values: np.ndarray, *, draws: int = _DRAWS, seed: int = 0) -> Estimate[np.ndarray]:
     """Means over seeds of ``[S, N]``, and intervals of each, ``[N]``; the N belong to a seed and are drawn with it.
 
     Percentiles of a bootstrap are short of their name for few seeds: of three, the interval is the range of the
@@ -85,7 +89,9 @@ def probability_of_improvement(scores_x: np.ndarray, scores_y: np.ndarray) -> fl
     return float(_wins(x, y))
 
 
-def improvement_interval(scores_x: np.ndarray, scores_y: np.ndarray, *, draws: int = _DRAWS, seed: int = 0) -> Estimate:
+def improvement_interval(
+    scores_x: np.ndarray, scores_y: np.ndarray, *, draws: int = _DRAWS, seed: int = 0
+) -> Estimate[float]:
     """Probability of improvement with an interval; seeds of X and Y are drawn independently."""
     x, y = _paired(scores_x, scores_y)
     rng = np.random.default_rng(seed)
@@ -93,7 +99,9 @@ def improvement_interval(scores_x: np.ndarray, scores_y: np.ndarray, *, draws: i
     return _estimate(np.float64(probability_of_improvement(x, y)), drawn)
 
 
-def difference_interval(scores_x: np.ndarray, scores_y: np.ndarray, *, draws: int = _DRAWS, seed: int = 0) -> Estimate:
+def difference_interval(
+    scores_x: np.ndarray, scores_y: np.ndarray, *, draws: int = _DRAWS, seed: int = 0
+) -> Estimate[float]:
     """Difference of interquartile means, X less Y, with an interval; seeds of X and Y are drawn independently."""
     x, y = _paired(scores_x, scores_y)
     rng = np.random.default_rng(seed)
@@ -110,12 +118,15 @@ def contrast(scores_x: np.ndarray, scores_y: np.ndarray, *, lower_is_better: boo
     sign = -1.0 if lower_is_better else 1.0
     if min(len(x), len(y)) < significance.LEAST_SEEDS:
         values = iqm(x) - iqm(y), probability_of_improvement(sign * x, sign * y)
-        return Contrast(*(Estimate(np.float64(value), np.nan, np.nan) for value in values))
+        difference, improvement = (Estimate(np.float64(value), np.nan, np.nan) for value in values)
+        return Contrast(difference, improvement)
     intervals = difference_interval(x, y, seed=seed), improvement_interval(sign * x, sign * y, seed=seed)
     return Contrast(*intervals, p=significance.rank_test(x, y))
 
 
-def performance_profile(scores: np.ndarray, thresholds: np.ndarray, *, draws: int = _DRAWS, seed: int = 0) -> Estimate:
+def performance_profile(
+    scores: np.ndarray, thresholds: np.ndarray, *, draws: int = _DRAWS, seed: int = 0
+) -> Estimate[np.ndarray]:
     """Share of the ``[S, T]`` scores above each threshold ``[N]`` (the score distribution), with intervals."""
     scores, thresholds = _scores(scores), np.asarray(thresholds, float)
     rng = np.random.default_rng(seed)
@@ -163,7 +174,7 @@ def _resample(scores: np.ndarray, draws: int, rng: np.random.Generator) -> np.nd
     return scores[rng.integers(seeds, size=(draws, seeds, tasks)), np.arange(tasks)]
 
 
-def _estimate(value: np.ndarray, drawn: np.ndarray) -> Estimate:
+def _estimate(value: _Value, drawn: np.ndarray) -> Estimate[_Value]:
     tail = (1 - _CONFIDENCE) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
     return Estimate(value, low, high)

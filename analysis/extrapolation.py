@@ -97,7 +97,7 @@ def extrapolation(
     if values.ndim != 2 or values.shape[1] != len(depths) or not len(values):
         raise ValueError(f"values have shape {list(values.shape)}, expected [seeds, {len(depths)}]")
     scores = values if higher_is_better else -values
-    sound = np.isfinite(scores).all(axis=0)  # a depth at which a seed has no number has broken down
+    sound = np.asarray(np.isfinite(scores).all(axis=0))  # a depth at which a seed has no number has broken down
     if not sound.any():
         return Extrapolation(int(depths[0]), None, 0.0, 0, 0.0, None, None, None, "diverges")
     scores = np.where(sound, scores, -np.inf)
@@ -197,7 +197,8 @@ def summary(values: np.ndarray, seed: int = 0) -> dict[str, Any]:
 def _plain(array: np.ndarray) -> Any:
     # JSON has no NaN: an angle that does not exist, or a latent that ran away. Six digits are what float32 holds.
     rounded = np.vectorize(lambda value: float(f"{value:.6g}"), otypes=[object])(array)
-    return np.where(np.isfinite(array), rounded, None).tolist()
+    plain: Any = np.where(np.isfinite(array), rounded, None)
+    return plain.tolist()
 
 
 def _reach(means: np.ndarray, noise: float) -> np.ndarray:

@@ -5,7 +5,7 @@ Axes: ``P`` points (a run under a budget), ``S`` seeds, ``E`` episodes, ``R`` re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -135,7 +135,7 @@ def frontiers(found: Sequence[Spending], seed: int = 0) -> list[Frontier]:
 
 
 def _of_place(env: str, found: Sequence[Spending], seed: int) -> Frontier:
-    rows = []
+    rows: list[tuple[np.ndarray, dict[str, Any]]] = []
     for one in found:
         run, trained = one.label if len(found) > 1 else "", one.config.trunk("actor").depth
         for i, budget in enumerate(one.budgets):
@@ -196,7 +196,7 @@ def on_front(price: np.ndarray, scores: np.ndarray) -> np.ndarray:
     cheaper = price[:, None] <= price  # [other, own]
     better = scores[..., :, None] >= scores[..., None, :]
     strictly = (price[:, None] < price) | (scores[..., :, None] > scores[..., None, :])
-    return ~(cheaper & better & strictly).any(axis=-2)
+    return ~np.any(cheaper & better & strictly, axis=-2)
 
 
 def difficulty_bins(distance: np.ndarray) -> list[np.ndarray]:
@@ -279,7 +279,8 @@ def _stops(steps: Sequence[Mapping[str, float | None]], first: float) -> float |
         return None
     reached = first
     for step in steps:
-        if not step["low"] > 0:
+        low = step["low"]
+        if low is None or low <= 0:
             break
         reached = step["to"]
     return reached
@@ -305,7 +306,7 @@ def pairs(points: Sequence[Point], values: Sequence[np.ndarray], drawn: np.ndarr
                 nearest[key] = j
         for j in nearest.values():
             chosen[min(i, j), max(i, j)] = points[max(i, j)].flops / points[min(i, j)].flops
-    raw = {pair: _p(points, values, *pair) for pair in chosen}
+    raw: dict[Hashable, float | None] = {pair: _p(points, values, *pair) for pair in chosen}
     corrected = significance.adjusted(raw)
     found = []
     for (i, j), ratio in chosen.items():
@@ -350,7 +351,9 @@ def draw(found: Sequence[Frontier], file: Path) -> None:
 def _ways(panel: Axes, points: Sequence[Point], price: str, label: str, colour: str) -> None:
     for i, point in enumerate(points):
         at = getattr(point, price)
-        bars = None if point.low is None else [[point.mean - point.low], [point.high - point.mean]]
+        bars = None
+        if point.low is not None and point.high is not None:
+            bars = [[point.mean - point.low], [point.high - point.mean]]
         share = point.front_share[price]
         shade = 1.0 if share is None else 0.3 + 0.7 * share
         name = label if i == 0 else None

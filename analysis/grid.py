@@ -40,7 +40,7 @@ class Cell:
     y: Value
     group: Group
     values: np.ndarray  # [S], final capability of each seed
-    estimate: Estimate
+    estimate: Estimate[float]
 
 
 @dataclass(frozen=True)
@@ -176,9 +176,10 @@ def _values(groups: Sequence[Group], name: str) -> list[Value]:
     """The value of every group; costs that are nearly equal get the median of theirs."""
     if name not in COSTS:
         return [option(group.config, name) for group in groups]
-    found = [group.cost.get(name) for group in groups]
-    if None in found:
-        raise InputError(f"{groups[found.index(None)].runs[0]}: meta.json names no {name}")
+    for group in groups:
+        if group.cost.get(name) is None:
+            raise InputError(f"{group.runs[0]}: meta.json names no {name}")
+    found = [group.cost[name] for group in groups]
     bins: list[list[int]] = []
     for value in sorted(found):
         if bins and value <= bins[-1][0] * _EQUAL:
@@ -241,6 +242,7 @@ def draw(found: Grid, file: Path) -> None:
         names = [f"{n.replace('_', ' ')} {v}" for n, v in zip(found.panel_options[1:], own[1:], strict=True)]
         panel.set_title(", ".join([str(own[0]), *names]), fontsize=9)
     axes[0, 0].set_ylabel(_name(found.y))
+    assert image is not None, "a grid has a panel"
     figure.colorbar(image, ax=axes, label=plots.metric_label(found.metric))
     if found.also:
         figure.suptitle(f"cells differ in {', '.join(map(_name, found.also))} too", fontsize=8)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from .plots import save, style
@@ -30,23 +30,26 @@ def energy_maps(found: Sequence[Inspection], file: Path) -> None:
 
     Every panel has its own colour scale, since agents' energies share none.
     """
-    mapped = [one for one in found if one.energy_map is not None]
-    rows, columns = max(len(one.seeds) for one in mapped), len(mapped)
-    tiles = [(one, row) for row in range(rows) for one in mapped]
+    mapped = [(one, one.energy_map) for one in found if one.energy_map is not None]
+    rows, columns = max(len(one.seeds) for one, _ in mapped), len(mapped)
+    tiles = [(*pair, row) for row in range(rows) for pair in mapped]
     if rows == 1:
         columns = min(columns, _MOST_COLUMNS)
         rows = -(-len(mapped) // columns)
-    height = 2.6 * max(1.0, *(np.divide(*_extent(one.energy_map)) for one in mapped)) + 0.3
+    height = 2.6 * max(1.0, *(np.divide(*_extent(drawn)) for _, drawn in mapped)) + 0.3
     size = (2.7 * columns + 0.9, height * rows)
     figure, panels = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
     image = None
-    for panel, (one, seed) in itertools.zip_longest(panels.flat, tiles, fillvalue=(None, 0)):
-        if one is None or seed >= len(one.seeds):
+    for panel in panels.flat[len(tiles) :]:
+        panel.set_axis_off()
+    for panel, (one, drawn, seed) in zip(panels.flat, tiles, strict=False):
+        if seed >= len(one.seeds):
             panel.set_axis_off()
             continue
-        image = _energy_map(panel, one.energy_map, seed)
+        image = _energy_map(panel, drawn, seed)
         name = f"{one.label}, seed {one.seeds[seed]}" if len(one.seeds) > 1 else one.label
-        panel.set_title(f"{name}\n{_summary(one.energy_map, seed)}", fontsize=7)
+        panel.set_title(f"{name}\n{_summary(drawn, seed)}", fontsize=7)
+    assert image is not None, "no agent has a map"
     bar = figure.colorbar(image, ax=panels, ticks=[0, 1], fraction=0.03, aspect=30, pad=0.01)
     bar.set_label("critic's energy of reaching the goal", fontsize=8)
     bar.ax.set_yticklabels(["least", "greatest"], fontsize=7, rotation=90, va="center")
@@ -58,7 +61,7 @@ def _extent(drawn: EnergyMap) -> np.ndarray:
     return np.ptp(np.argwhere(~drawn.floor.walls), axis=0) + 2
 
 
-def _energy_map(panel: Axes, drawn: EnergyMap, row: int) -> object:
+def _energy_map(panel: Axes, drawn: EnergyMap, row: int) -> AxesImage:
     cell, walls, energy = drawn.floor.cell_size, drawn.floor.walls, drawn.energy[row]
     down, across = ((np.array([0, n]) - 0.5) * cell for n in walls.shape)
     low, high = np.nanmin(energy), np.nanmax(energy)
@@ -69,7 +72,7 @@ def _energy_map(panel: Axes, drawn: EnergyMap, row: int) -> object:
     panel.set_ylim(last[0] + cell, first[0] - cell)
     panel.set_xlim(first[1] - cell, last[1] + cell)
     if drawn.steering is not None:
-        _arrows(panel, drawn, row)
+        _arrows(panel, drawn, drawn.steering[row])
     panel.plot(*drawn.start[::-1], "o", ms=6, color="white", mec="black", mew=0.8)
     panel.plot(*drawn.goal[::-1], "*", ms=12, color="#ff4b3e", mec="black", mew=0.8)
     panel.set_xlabel("y (m)", fontsize=7)
@@ -78,10 +81,10 @@ def _energy_map(panel: Axes, drawn: EnergyMap, row: int) -> object:
     return image
 
 
-def _arrows(panel: Axes, drawn: EnergyMap, row: int) -> None:
+def _arrows(panel: Axes, drawn: EnergyMap, steering: np.ndarray) -> None:
     every = len(drawn.x) // drawn.floor.walls.shape[0] // _ARROWS_PER_CELL
     sparse = slice(every // 2, None, every)
-    action = drawn.steering[row, sparse, sparse]
+    action = steering[sparse, sparse]
     x, y = np.meshgrid(drawn.x[sparse], drawn.y[sparse], indexing="ij")
     free = ~np.isnan(action[..., 0])
     # A full action is as long as two arrows stand apart.
@@ -108,8 +111,8 @@ def _summary(drawn: EnergyMap, row: int) -> str:
 def norms(found: Sequence[Inspection], file: Path) -> None:
     """Residual norms along the trunk of each network (columns), as they are and relative to the stream (rows)."""
     shape = (len(_NORMS), len(_NETWORKS))
-    kwargs = {"squeeze": False, "sharex": True, "sharey": "row", "layout": "constrained"}
-    figure, panels = plt.subplots(*shape, figsize=(10.5, 5.6), **kwargs)
+    size = (10.5, 5.6)
+    figure, panels = plt.subplots(*shape, figsize=size, squeeze=False, sharex=True, sharey="row", layout="constrained")
     colours = _colours(len(found))
     for row, (kind, label) in enumerate(_NORMS.items()):
         for column, (network, name) in enumerate(_NETWORKS.items()):

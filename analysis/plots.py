@@ -24,7 +24,7 @@ from .meaning import lower_is_better
 from .significance import LEAST_SEEDS
 
 if TYPE_CHECKING:
-    from rl_depth.measured import Findings
+    from rl_depth.measured import ByDepth, Findings
 
     from .calibration.summary import Row
     from .compare.matched import Match
@@ -156,7 +156,7 @@ def matched(matches: Sequence[Match], file: Path) -> None:
             panel = panels[i, j]
             own = [match for match in drawn if (match.env, match.axis) == (environment, axis)]
             for match in own:
-                gap = match.contrast.difference
+                gap = match.gap
                 bars = [[gap.value - gap.low], [gap.high - gap.value]] if np.isfinite(gap.low) else None
                 fill = COLOURS["looped"] if bars else "none"
                 panel.errorbar(
@@ -224,7 +224,7 @@ def _p(finding: Finding) -> str:
 def _lines(blocks: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Colour and dashes of each block: stacked and looped in their own colours, variants told apart by dashes."""
     found: dict[str, tuple[str, str]] = {}
-    foreign = itertools.cycle(plt.colormaps["Dark2"].colors)
+    foreign = itertools.cycle(matplotlib.color_sequences["Dark2"])
     seen: dict[str, int] = {}
     for block in blocks:
         kind = block.split(",")[0]
@@ -239,21 +239,21 @@ def locations(agreements: Sequence[Agreement], file: Path) -> None:
     drawn = [one for one in agreements if one.found.ratio is not None]
     figure, panel = plt.subplots(figsize=(6.4, 1.2 + 0.4 * len(drawn)), layout="constrained")
     for y, one in enumerate(drawn):
-        at = one.found
-        bars = [[at.ratio - min(at.low, at.ratio)], [max(at.high, at.ratio) - at.ratio]]
-        marker = "o" if at.kind == "jump" else "s"
-        panel.errorbar(at.ratio, y, xerr=bars, fmt=marker, color=COLOURS["looped"], capsize=3)
+        ratio, low, high = one.found.interval
+        bars = [[ratio - min(low, ratio)], [max(high, ratio) - ratio]]
+        marker = "o" if one.found.kind == "jump" else "s"
+        panel.errorbar(ratio, y, xerr=bars, fmt=marker, color=COLOURS["looped"], capsize=3)
     panel.axvline(1, color=COLOURS["stacked"], lw=1, ls="--")
     names = [f"{one.env}, {one.metric}\n{one.looped} / {one.stacked} ({one.found.kind})" for one in drawn]
     panel.set_yticks(range(len(drawn)), names, fontsize=7)
     style(panel)
-    ends = [end for one in drawn for end in (one.found.low, one.found.high, 1.0)]
+    ends = [end for one in drawn for end in (*one.found.interval[1:], 1.0)]
     powers = range(int(np.floor(np.log2(min(ends)))), int(np.ceil(np.log2(max(ends)))) + 1)
     depth_axis(panel, [2.0**power for power in powers], "depth of the threshold, looped over stacked")
     save(figure, file)
 
 
-def extrapolation(found: Sequence[Findings], file: Path) -> None:
+def extrapolation(found: Sequence[ByDepth], file: Path) -> None:
     """For each capability and each of the critic's metrics a heat map, runs by test depth, above curves."""
     first = found[0]
     parts = [("capability", name) for name in first.capability] + [("critic", name) for name in first.critic]
@@ -276,7 +276,7 @@ def extrapolation(found: Sequence[Findings], file: Path) -> None:
     save(figure, file)
 
 
-def _heat_map(panel: Axes, found: Sequence[Findings], means: np.ndarray) -> None:
+def _heat_map(panel: Axes, found: Sequence[ByDepth], means: np.ndarray) -> None:
     """Means over seeds ``[runs, D]``; a bar stands where the trained depths of a run end."""
     depths = found[0].depths
     image = panel.imshow(means, aspect="auto", cmap="viridis")
@@ -284,7 +284,7 @@ def _heat_map(panel: Axes, found: Sequence[Findings], means: np.ndarray) -> None
     panel.set_yticks(range(len(found)), [one.label for one in found], fontsize=7)
     panel.tick_params(length=0)
     for (i, j), value in np.ndenumerate(means):
-        dark = image.norm(value) < 0.6
+        dark = np.asarray(image.norm(value)) < 0.6
         panel.text(j, i, f"{value:.3g}", ha="center", va="center", fontsize=6, color="white" if dark else "black")
     for i, one in enumerate(found):
         end = np.count_nonzero(depths <= one.trained) - 0.5
@@ -391,10 +391,10 @@ def _band(panel: Axes, depths: np.ndarray, values: np.ndarray, label: str, place
     panel.set_xscale("log", base=2)
     panel.xaxis.set_major_formatter("{x:g}")
     found = mean_interval(values)
-    look = {"color": f"C{place % 10}", "ls": ("-", "--", ":", "-.")[place // 10 % 4]}
-    panel.plot(depths, found.value, label=label, **look)
+    colour, dashes = f"C{place % 10}", ("-", "--", ":", "-.")[place // 10 % 4]
+    panel.plot(depths, found.value, label=label, color=colour, ls=dashes)
     if len(values) > 1:
-        panel.fill_between(depths, found.low, found.high, color=look["color"], alpha=0.15, lw=0)
+        panel.fill_between(depths, found.low, found.high, color=colour, alpha=0.15, lw=0)
 
 
 def _place(group: Group) -> tuple[str, int, str]:

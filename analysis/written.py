@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from rl_depth.runs import InputError, written_to
@@ -26,7 +26,7 @@ def folder(command: str, inputs: Sequence[Path]) -> Path:
 
 
 @contextlib.contextmanager
-def results(out: Path, command: str) -> Iterator[Path]:
+def results(out: Path, command: str) -> Generator[Path]:
     """A folder to make results in; when the block ends they go to ``out``, in the place of those of an earlier call.
 
     Nothing of ``out`` is touched before all results are made, nor if one of them would take the place of a file that

@@ -63,6 +63,12 @@ _REGISTRY: dict[str, tuple[str, dict[str, Any]]] = {
     "arm_binpick_hard": (".arm:ArmBinpick", {"kind": "hard"}),
 }
 
+_IN_WORDS: dict[type, str] = {
+    int: "a whole number",
+    float: "a finite number",
+    bool: "true or false",
+    str: "text in quotes",
+}
 _SCALARS: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
 
 _CLASS_CONTRACT = ("splits", "backends", "view", "reset", "step", "scene", "qpos", "goal_position")
@@ -161,8 +167,7 @@ def _check_option(name: str, cls: type, option: str, value: Any) -> None:
         return
     fits = type(value) is wanted or (wanted is float and type(value) is int)
     if not fits or (isinstance(value, float) and not math.isfinite(value)):
-        words = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text in quotes"}
-        raise ValueError(f"option {option!r} of environment {name!r}: {value!r} must be {words[wanted]}")
+        raise ValueError(f"option {option!r} of environment {name!r}: {value!r} must be {_IN_WORDS[wanted]}")
 
 
 def _where(module: str, error: Exception) -> str:

@@ -9,7 +9,7 @@ from brax import base
 from brax.envs.base import State
 
 from . import models
-from .base import PipelineGoalEnv, check_backend, check_split
+from .base import PipelineGoalEnv, check_backend, check_split, physics
 
 FEET = ("left_foot_geom", "right_foot_geom", "third_foot_geom", "fourth_foot_geom")
 """Geoms of the ant that touch the ground."""
@@ -59,7 +59,7 @@ class AntEnv(PipelineGoalEnv):
 
     def step(self, state: State, action: jax.Array) -> State:
         """Run the physics for 0.05 s."""
-        before = state.pipeline_state
+        before = physics(state)
         after = self.pipeline_step(before, action)
         obs = self.observe(after)
         dist = self._distance(obs)
@@ -77,7 +77,7 @@ class AntEnv(PipelineGoalEnv):
 
     def goal_position(self, state: State) -> jax.Array:
         """The goal, at the height of an object to reach with the torso."""
-        return jnp.append(state.pipeline_state.q[-2:], 0.5)
+        return jnp.append(physics(state).q[-2:], 0.5)
 
     def _tune_for_mjx(self, sys: base.System) -> base.System:
         return models.with_newton(sys, iterations=1, line_search_iterations=4)

@@ -11,7 +11,7 @@ from brax.envs.base import State
 
 from . import mazes, models
 from .ant import FEET, AntEnv
-from .base import check_split
+from .base import check_split, physics
 from .waypoints import OnFloor
 
 _CELL_SIZE = 4.0  # m
@@ -83,8 +83,8 @@ class AntMaze(OnFloor, AntEnv):
 
     def observe_at(self, state: State, position: jax.Array, goal: jax.Array) -> jax.Array:
         """What the ant of ``state`` would observe at another position, with another goal, ``[2]`` each (m)."""
-        q = state.pipeline_state.q.at[:2].set(position).at[-2:].set(goal)
-        return self.observe(self.pipeline_init(q, state.pipeline_state.qd))
+        q = physics(state).q.at[:2].set(position).at[-2:].set(goal)
+        return self.observe(self.pipeline_init(q, physics(state).qd))
 
     def behaviour(self, state: State, pipeline_state: base.State) -> dict[str, jax.Array]:
         """``farthest_cell``: longest shortest path (cells) from the start to a cell reached so far."""

@@ -13,7 +13,7 @@ from brax import base, math
 from brax.envs.base import State
 
 from . import models, panda
-from .base import PipelineGoalEnv, check_backend, check_split
+from .base import PipelineGoalEnv, check_backend, check_split, observation, physics
 
 _TIMESTEP, _FRAMES = 0.002, 25  # s; physics steps per step
 _START = (1.571, 0.742, 0.0, -1.571, 0.0, 3.054, 1.449)  # rad
@@ -58,14 +58,14 @@ class _Arm(PipelineGoalEnv):
 
     def step(self, state: State, action: jax.Array) -> State:
         """Run the physics for 0.05 s."""
-        pipeline_state = self.pipeline_step(state.pipeline_state, self._command(action))
-        obs = self._observe(pipeline_state, state.obs[self.state_size :])
+        pipeline_state = self.pipeline_step(physics(state), self._command(action))
+        obs = self._observe(pipeline_state, observation(state)[self.state_size :])
         metrics = self._measure(obs, pipeline_state)
         return self.following(state, pipeline_state, obs, metrics)
 
     def goal_position(self, state: State) -> jax.Array:
         """The goal."""
-        return state.obs[-3:]
+        return observation(state)[-3:]
 
     @abc.abstractmethod
     def _observe(self, pipeline_state: base.State, goal: jax.Array) -> jax.Array:
@@ -208,7 +208,7 @@ class _PlaceArm(_CubeArm):
     def _observe(self, pipeline_state: base.State, goal: jax.Array) -> jax.Array:
         fingers = pipeline_state.x.pos[self._fingers]
         opening = jnp.linalg.norm(fingers[1] - fingers[0])
-        torque = pipeline_state.qfrc_actuator[_CUBE_QD : _CUBE_QD + len(panda.LINKS)].sum() / 190
+        torque = _actuator_forces(pipeline_state)[_CUBE_QD : _CUBE_QD + len(panda.LINKS)].sum() / 190
         arm = self._observe_cube_and_arm(pipeline_state)
         return jnp.concatenate([arm, jnp.array([opening, torque]), goal])
 
@@ -271,17 +271,17 @@ class ArmGrasp(_CubeArm):
 
     def goal_position(self, state: State) -> jax.Array:
         """The cube."""
-        return state.obs[:3]
+        return observation(state)[:3]
 
     def _observe(self, pipeline_state: base.State, goal: jax.Array) -> jax.Array:
         del goal  # it follows the cube
         tips = self._tips(pipeline_state)
         opening = jnp.linalg.norm(tips[1] - tips[0])
-        force = pipeline_state.qfrc_actuator[-2:].mean() / 10
+        force = _actuator_forces(pipeline_state)[-2:].mean() / 10
         arm = self._observe_cube_and_arm(pipeline_state)
         beside = jnp.array([0.0375, 0, 0])
-        goal = [arm[:3] + beside, arm[:3] - beside, jnp.array([0.075])]
-        return jnp.concatenate([arm, *tips, jnp.array([opening, force]), *goal])
+        grasp = [arm[:3] + beside, arm[:3] - beside, jnp.array([0.075])]
+        return jnp.concatenate([arm, *tips, jnp.array([opening, force]), *grasp])
 
     def _measure(self, obs: jax.Array, pipeline_state: base.State) -> dict[str, jax.Array]:
         handling = self._handling(obs, pipeline_state)
@@ -373,6 +373,11 @@ class ArmBinpick(_PlaceArm):
             walls = _add_bin(spec, name, (x, 0.6), half, rgba)
             panda.touch(spec, ["cube", *panda.GRIPPER_GEOMS], walls)
         super().__init__(spec, split, backend)
+
+
+def _actuator_forces(pipeline_state: Any) -> jax.Array:
+    """Forces of the actuators in joint space, ``[nv]``, N m and N: what MJX and the C engine add to Brax's state."""
+    return pipeline_state.qfrc_actuator
 
 
 def _check_kind(env: type[_Arm], kind: str, known: dict[str, _Places]) -> _Places:

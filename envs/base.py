@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import abc
+from dataclasses import replace
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,17 @@ from brax import base
 from brax.base import System
 from brax.envs.base import Env, PipelineEnv, State
 
-from .engine import Engine
+from .engine import Engine, EngineState
+
+
+def observation(state: State) -> jax.Array:
+    """What is observed in a state, ``[..., observation_size]``: one array, where Brax allows several by name."""
+    return cast("jax.Array", state.obs)
+
+
+def physics(state: State) -> Any:
+    """The physics of a state: a `brax.base.State` with what the backend adds to it, where Brax also allows none."""
+    return state.pipeline_state
 
 
 class GoalEnv(Env, abc.ABC):
@@ -100,7 +111,8 @@ class PipelineGoalEnv(PipelineEnv, GoalEnv):
         self._backend = backend
         self._engine = Engine(spec, frames) if in_c else None
 
-    def pipeline_init(self, q: jax.Array, qd: jax.Array) -> base.State:
+    # Unlike Brax's it takes no activation or control: environments begin without.
+    def pipeline_init(self, q: jax.Array, qd: jax.Array) -> base.State:  # ty: ignore[incompatible-method-override]
         """The physics at joint positions ``[nq]`` and velocities ``[nv]``."""
         return super().pipeline_init(q, qd) if self._engine is None else self._engine.init(q, qd)
 
@@ -108,14 +120,15 @@ class PipelineGoalEnv(PipelineEnv, GoalEnv):
         """The physics after a step with one control ``[nu]``."""
         if self._engine is None:
             return super().pipeline_step(pipeline_state, action)
+        assert isinstance(pipeline_state, EngineState)
         return self._engine.step(pipeline_state, action)
 
     def diverged(self, state: State) -> jax.Array:
         """Whether the C engine gave the state up, or the physics is not finite."""
-        physics = state.pipeline_state
+        found = physics(state)
         if self._engine is not None:
-            return physics.diverged
-        return ~(jnp.isfinite(physics.q).all() & jnp.isfinite(physics.qd).all())
+            return found.diverged
+        return ~(jnp.isfinite(found.q).all() & jnp.isfinite(found.qd).all())
 
     def following(
         self,
@@ -136,12 +149,12 @@ class PipelineGoalEnv(PipelineEnv, GoalEnv):
           fell: whether the task has ended the episode.
         """
         metrics = {**state.metrics, **metrics}
-        state = state.replace(pipeline_state=pipeline_state)
+        state = replace(state, pipeline_state=pipeline_state)
         diverged = self.diverged(state)
         if self._engine is not None:
             obs, metrics = jax.tree.map(partial(jnp.where, diverged), (state.obs, state.metrics), (obs, metrics))
         done = (fell | diverged).astype(jnp.float32)
-        return state.replace(obs=obs, reward=metrics["success"], done=done, metrics=metrics)
+        return replace(state, obs=obs, reward=metrics["success"], done=done, metrics=metrics)
 
     @property
     def physics_failures(self) -> int:
@@ -160,7 +173,7 @@ class PipelineGoalEnv(PipelineEnv, GoalEnv):
 
     def qpos(self, state: State) -> jax.Array:
         """Joint positions ``[nq]``; Brax and MuJoCo order them alike."""
-        return state.pipeline_state.q
+        return physics(state).q
 
 
 def check_split(env: type[GoalEnv], split: str) -> str:

@@ -10,7 +10,7 @@ from brax import base
 from brax.envs.base import State
 
 from . import models
-from .base import PipelineGoalEnv, check_backend, check_split
+from .base import PipelineGoalEnv, check_backend, check_split, observation, physics
 
 _RESET_NOISE = 0.1  # rad or m: half-width of positions; rad/s or m/s: standard deviation of velocities
 _GOAL = 5.0  # m
@@ -77,14 +77,14 @@ class HalfCheetah(PipelineGoalEnv):
 
     def step(self, state: State, action: jax.Array) -> State:
         """Run the physics for 0.05 s."""
-        pipeline_state = self.pipeline_step(state.pipeline_state, action)
+        pipeline_state = self.pipeline_step(physics(state), action)
         obs = self._observe(pipeline_state)
         metrics = self._measure(obs)
         return self.following(state, pipeline_state, obs, metrics)
 
     def goal_position(self, state: State) -> jax.Array:
         """The goal, at about the height of the torso."""
-        return jnp.array([state.obs[-1], 0.0, _GOAL_HEIGHT])
+        return jnp.array([observation(state)[-1], 0.0, _GOAL_HEIGHT])
 
     def _observe(self, pipeline_state: base.State) -> jax.Array:
         return jnp.concatenate([pipeline_state.q[:-1], pipeline_state.qd[:-1], pipeline_state.x.pos[-1, :1]])

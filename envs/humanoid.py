@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import jax
@@ -11,7 +12,7 @@ from brax import actuator, base, math
 from brax.envs.base import State
 
 from . import mazes, models
-from .base import PipelineGoalEnv, check_backend, check_split
+from .base import PipelineGoalEnv, check_backend, check_split, observation, physics
 
 _GOAL_HEIGHT = 1.25  # m, about that of the torso of a standing humanoid
 _HEALTHY_HEIGHT = (1.0, 2.0)  # m; the episode ends outside
@@ -52,7 +53,7 @@ class HumanoidEnv(PipelineGoalEnv):
         """Run the physics for 0.015 s."""
         low, high = self.sys.actuator.ctrl_range.T
         control = low + (action + 1) * (high - low) * 0.5
-        before = state.pipeline_state
+        before = physics(state)
         after = self.pipeline_step(before, control)
         obs = self.observe(after, control)
         dist = self._distance(obs)
@@ -73,12 +74,12 @@ class HumanoidEnv(PipelineGoalEnv):
 
     def goal_position(self, state: State) -> jax.Array:
         """The goal, at the height of the torso."""
-        return state.obs[self.state_size :]
+        return observation(state)[self.state_size :]
 
     def observe(self, pipeline_state: base.State, control: jax.Array) -> jax.Array:
         """State and goal: ``[271]``; the rows of the table in ``Humanoid``."""
         centre, inertia, mass, link = self._mass_centre(pipeline_state)
-        about_centre = link.replace(pos=link.pos - centre).vmap().do(inertia)
+        about_centre = replace(link, pos=link.pos - centre).vmap().do(inertia)
         inertias = jnp.hstack([about_centre.i.reshape(-1, 9), inertia.mass[:, None]])
         lever = base.Transform.create(pos=link.pos - pipeline_state.x.pos)
         motion = lever.vmap().do(pipeline_state.xd)
@@ -93,8 +94,8 @@ class HumanoidEnv(PipelineGoalEnv):
         inertia = self.sys.link.inertia
         if self.backend in ("spring", "positional"):
             diagonal = jax.vmap(jnp.diagonal)(inertia.i) ** (1 - self.sys.spring_inertia_scale)
-            inertia = inertia.replace(
-                i=jax.vmap(jnp.diag)(diagonal), mass=inertia.mass ** (1 - self.sys.spring_mass_scale)
+            inertia = replace(
+                inertia, i=jax.vmap(jnp.diag)(diagonal), mass=inertia.mass ** (1 - self.sys.spring_mass_scale)
             )
         mass = jnp.sum(inertia.mass)
         link = pipeline_state.x.vmap().do(inertia.transform)
@@ -214,8 +215,8 @@ class HumanoidMaze(HumanoidEnv):
         """What the humanoid of ``state``, its joints free of torque, would observe at another position, with another
         goal, ``[2]`` each (m).
         """
-        q = state.pipeline_state.q.at[:2].set(position).at[-2:].set(goal)
-        moved = self.pipeline_init(q, state.pipeline_state.qd)
+        q = physics(state).q.at[:2].set(position).at[-2:].set(goal)
+        moved = self.pipeline_init(q, physics(state).qd)
         return self.observe(moved, jnp.zeros(self.sys.act_size()))
 
     def behaviour(self, state: State, pipeline_state: base.State) -> dict[str, jax.Array]:

@@ -21,11 +21,15 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import mujoco
 import numpy as np
+
+if TYPE_CHECKING:
+    from brax.envs.base import State
 
 NEAR = 3
 """Longest path (cells) between start and goal that stitching trains on."""
@@ -288,6 +292,19 @@ class MazeTask:
         cell = jnp.round(position / self.cell_size).astype(jnp.int32)
         cell = jnp.clip(cell, 0, jnp.array([rows - 1, columns - 1]))
         return cell[0] * columns + cell[1]
+
+
+@runtime_checkable
+class OnFloor(Protocol):
+    """An environment whose start can be moved over a maze's floor."""
+
+    def floor(self, state: State) -> Floor:
+        """The maze of an episode."""
+        ...
+
+    def observe_at(self, state: State, position: jax.Array, goal: jax.Array) -> jax.Array:
+        """What ``state`` would observe at another position, with another goal, ``[2]`` each (m)."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.resources
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 
 import jax.numpy as jnp
 import mujoco
@@ -86,7 +87,7 @@ def with_timestep(sys: System, timestep: float) -> System:
 
 def with_gear(sys: System, gear: Sequence[float]) -> System:
     """The system with other actuator gears ``[actuators]``."""
-    return sys.replace(actuator=sys.actuator.replace(gear=jnp.array(gear, jnp.float32)))
+    return replace(sys, actuator=replace(sys.actuator, gear=jnp.array(gear, jnp.float32)))
 
 
 def with_newton(sys: System, iterations: int, line_search_iterations: int) -> System:

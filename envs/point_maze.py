@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from dataclasses import replace
 from typing import ClassVar
 
 import jax
@@ -12,7 +13,7 @@ import numpy as np
 from brax.envs.base import State
 
 from . import mazes
-from .base import GoalEnv, check_backend, check_split
+from .base import GoalEnv, check_backend, check_split, observation
 from .waypoints import OnFloor
 
 _TIMESTEP = 0.1  # s
@@ -130,8 +131,9 @@ class PointEnv(OnFloor, GoalEnv):
 
     def step(self, state: State, action: jax.Array) -> State:
         """Steer, move and slide for 0.1 s."""
-        position, velocity, goal = state.obs[:2], state.obs[2:4], state.obs[-2:]
-        position, velocity = move(position, steer(velocity, action), self.walls(state.obs))
+        before = observation(state)
+        position, velocity, goal = before[:2], before[2:4], before[-2:]
+        position, velocity = move(position, steer(velocity, action), self.walls(before))
         dist = jnp.linalg.norm(position - goal)
         success = (dist < self.goal_radius).astype(jnp.float32)
         reached = self.path_from_start(state.info, position)
@@ -141,12 +143,12 @@ class PointEnv(OnFloor, GoalEnv):
             "speed": jnp.linalg.norm(velocity),
             "farthest_cell": jnp.maximum(state.metrics["farthest_cell"], reached),
         }
-        obs = jnp.concatenate([position, velocity, state.obs[4:]])
-        return state.replace(obs=obs, reward=success, metrics={**state.metrics, **metrics})
+        obs = jnp.concatenate([position, velocity, before[4:]])
+        return replace(state, obs=obs, reward=success, metrics={**state.metrics, **metrics})
 
     def floor(self, state: State) -> mazes.Floor:
         """The maze of an episode."""
-        return mazes.Floor(np.asarray(self.walls(state.obs)), _CELL_SIZE)
+        return mazes.Floor(np.asarray(self.walls(observation(state))), _CELL_SIZE)
 
     def lift(self, state: jax.Array, goal: jax.Array) -> jax.Array:
         """``state [..., X]`` at rest where ``goal [..., 2]`` is achieved."""
@@ -154,19 +156,19 @@ class PointEnv(OnFloor, GoalEnv):
 
     def observe_at(self, state: State, position: jax.Array, goal: jax.Array) -> jax.Array:
         """What ``state`` would observe at another position, with another goal, ``[2]`` each (m)."""
-        return jnp.concatenate([position, state.obs[2:-2], goal])
+        return jnp.concatenate([position, observation(state)[2:-2], goal])
 
     def scene(self, state: State) -> mujoco.MjModel:
         """Floor, walls and the point."""
-        return build_scene(np.asarray(self.walls(state.obs)))
+        return build_scene(np.asarray(self.walls(observation(state))))
 
     def qpos(self, state: State) -> jax.Array:
         """Position x, y (m)."""
-        return state.obs[:2]
+        return observation(state)[:2]
 
     def goal_position(self, state: State) -> jax.Array:
         """The goal, at the height of the body's centre."""
-        return jnp.append(state.obs[-2:], _HALF_WIDTH)
+        return jnp.append(observation(state)[-2:], _HALF_WIDTH)
 
     def _begin(
         self, key: jax.Array, start: jax.Array, goal: jax.Array, maze: jax.Array, info: dict[str, jax.Array]

@@ -10,7 +10,7 @@ from brax import base, math
 from brax.envs.base import State
 
 from . import models
-from .base import PipelineGoalEnv, check_backend, check_split
+from .base import PipelineGoalEnv, check_backend, check_split, observation, physics
 
 _PUCK_LOW, _PUCK_HIGH = (-0.3, -0.2), (-1e-6, 0.2)  # m: along y, along x, from the puck's place in the model
 _GOAL_BOXES = {
@@ -88,15 +88,15 @@ class Pusher(PipelineGoalEnv):
 
     def step(self, state: State, action: jax.Array) -> State:
         """Run the physics for 0.05 s."""
-        pipeline_state = self.pipeline_step(state.pipeline_state, action)
+        pipeline_state = self.pipeline_step(physics(state), action)
         obs = self._observe(pipeline_state)
-        puck_speed = jnp.linalg.norm(obs[10:13] - state.obs[10:13]) / self.dt
+        puck_speed = jnp.linalg.norm(obs[10:13] - observation(state)[10:13]) / self.dt
         metrics = self._measure(obs) | {"puck_speed": puck_speed}
         return self.following(state, pipeline_state, obs, metrics)
 
     def goal_position(self, state: State) -> jax.Array:
         """The goal."""
-        return state.obs[20:23]
+        return observation(state)[20:23]
 
     def _observe(self, pipeline_state: base.State) -> jax.Array:
         centres = base.Transform.create(pos=self.sys.link.inertia.transform.pos)

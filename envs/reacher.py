@@ -10,7 +10,7 @@ from brax import base
 from brax.envs.base import State
 
 from . import models
-from .base import PipelineGoalEnv, check_backend, check_split
+from .base import PipelineGoalEnv, check_backend, check_split, observation, physics
 
 _TIP = (0.11, 0.0, 0.0)  # m, in the frame of the second link
 _REACH = 0.2  # m
@@ -70,7 +70,7 @@ class Reacher(PipelineGoalEnv):
 
     def step(self, state: State, action: jax.Array) -> State:
         """Run the physics for 0.02 s."""
-        pipeline_state = self.pipeline_step(state.pipeline_state, action)
+        pipeline_state = self.pipeline_step(physics(state), action)
         obs = self._observe(pipeline_state)
         dist = self._distance(obs)
         success = (dist < self.goal_radius).astype(jnp.float32)
@@ -79,7 +79,7 @@ class Reacher(PipelineGoalEnv):
 
     def goal_position(self, state: State) -> jax.Array:
         """The goal."""
-        return state.obs[10:13]
+        return observation(state)[10:13]
 
     def _observe(self, pipeline_state: base.State) -> jax.Array:
         tip = base.Transform.create(pos=jnp.array(_TIP))

@@ -9,7 +9,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,10 +34,8 @@ def start() -> None:
       ConfigError: JAX was told to compute in float64, or MuJoCo cannot draw the way that ``MUJOCO_GL`` asks for; it
         tries when it is loaded.
     """
-    import jax
-
     spread_cores()
-    if jax.config.jax_enable_x64:
+    if _settings().jax_enable_x64:
         raise ConfigError("JAX_ENABLE_X64 is set: rl_depth computes in float32 and counts in int32; unset it")
     try:
         envs.import_brax()
@@ -67,11 +65,18 @@ def spread_cores() -> None:
             jax.config.update("jax_num_cpu_devices", usable_cores())
 
 
+def _settings() -> Any:
+    """JAX's settings, which are declared only as it is loaded."""
+    import jax
+
+    return jax.config
+
+
 def keep_programs() -> None:
     """Load JAX, and keep compiled programs in the user's cache folder unless JAX was told of another."""
     import jax
 
-    if jax.config.jax_compilation_cache_dir is not None:
+    if _settings().jax_compilation_cache_dir is not None:
         return
     folder = _cache_folder()
     if folder is not None:
@@ -109,10 +114,10 @@ def check() -> None:
     try:
         platform = jax.default_backend()
     except (RuntimeError, AssertionError) as error:
-        wish = jax.config.jax_platforms or "any"
+        wish = _settings().jax_platforms or "any"
         reason = " ".join(str(error).split())[:200] or "no such device"
         raise ConfigError(f"JAX_PLATFORMS={wish}: JAX finds no such device here ({reason}); unset it") from None
-    if platform == "cpu" and not jax.config.jax_platforms and (cards := _nvidia_cards()):
+    if platform == "cpu" and not _settings().jax_platforms and (cards := _nvidia_cards()):
         _warn_once(f"{cards} NVIDIA card(s) here, but JAX uses the CPU; install rl-depth[cuda] to train on them")
 
 
@@ -178,7 +183,7 @@ class OutOfMemory(RunError):  # noqa: N818 - as XLA has it
 
 
 @contextlib.contextmanager
-def memory_told() -> Iterator[None]:
+def memory_told() -> Generator[None]:
     """Turns XLA's and NumPy's reports of too little memory into one line.
 
     Raises:

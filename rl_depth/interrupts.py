@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from types import FrameType
 
 _GRACE = 10  # seconds to tidy up in
@@ -28,7 +28,7 @@ def install() -> None:
 
 
 @contextlib.contextmanager
-def tidying() -> Iterator[None]:
+def tidying() -> Generator[None]:
     """Within, the first ctrl-C raises ``KeyboardInterrupt``; one more, or ten seconds, end the process."""
     global _tidying  # noqa: PLW0603 - of the process, as the signal is
     _tidying = True

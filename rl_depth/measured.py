@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -18,6 +18,30 @@ if TYPE_CHECKING:
     from rl_depth.envs.mazes import Floor
 
 _SHARE = 0.99  # of the variance that the variance rank keeps
+
+
+class ByDepth(Protocol):
+    """What a picture of a run at many test depths needs, fresh or read from a file."""
+
+    @property
+    def label(self) -> str:
+        """What it is called beside other runs."""
+
+    @property
+    def trained(self) -> int:
+        """Largest trained depth."""
+
+    @property
+    def depths(self) -> np.ndarray:
+        """``[D]``, test depths."""
+
+    @property
+    def capability(self) -> dict[str, np.ndarray]:
+        """Metric to values ``[S, D]``."""
+
+    @property
+    def critic(self) -> dict[str, np.ndarray]:
+        """Metric to values ``[S, D]``."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +168,9 @@ class Inspection:
     @property
     def shown_depth(self) -> int:
         """The test depth, or the agent's own."""
-        return self.config.depth if self.depth is None else self.depth
+        depth = self.config.depth if self.depth is None else self.depth
+        assert depth is not None, "a checked configuration has a depth"
+        return depth
 
     @property
     def seeds(self) -> list[int]:

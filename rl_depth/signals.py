@@ -14,9 +14,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 INTERRUPTED = 130
 """Exit code of a process that was asked to stop."""
@@ -63,7 +63,7 @@ class Stop:
 
 
 @contextlib.contextmanager
-def requests() -> Iterator[Stop]:
+def requests() -> Generator[Stop]:
     """Turn SIGINT, SIGTERM and SIGHUP into a flag; elsewhere than in the main thread, do nothing."""
     if _listening:
         yield _listening[-1]
@@ -78,7 +78,7 @@ def requests() -> Iterator[Stop]:
 
 
 @contextlib.contextmanager
-def guard() -> Iterator[Stop]:
+def guard() -> Generator[Stop]:
     """`requests` for a process of ours: one that is asked to stop while nothing is at hand ends, whatever it does."""
     main = threading.current_thread() is threading.main_thread()
     stop = Stop(guarded=main)
@@ -135,7 +135,7 @@ _listening: list[Stop] = []  # stops of the guards at work
 _waiting: list[bool] = []  # whether Ctrl-C ends this process in any case
 
 
-def _install(stop: Stop) -> dict[int, object]:
+def _install(stop: Stop) -> dict[int, Any]:
     """Let a flag handle the signals; what handled them before. One that is ignored, as under nohup, stays so."""
     try:
         asking = [number for number in _ASKING if signal.getsignal(number) is not signal.SIG_IGN]

@@ -88,8 +88,10 @@ class Comparison:
         }
         for name in self.metrics:
             row |= summary(name, group.final(name) if name in group.curves else np.array([]))
-        first, better = self.deeper.get(_place(group), (None, None))
-        row["deeper"] = {"than": first.label, "than_depth": first.depth} | better.to_json() if first else None
+        row["deeper"] = None
+        if _place(group) in self.deeper:
+            first, better = self.deeper[_place(group)]
+            row["deeper"] = {"than": first.label, "than_depth": first.depth} | better.to_json()
         mine = [match for match in self.matches if (match.env, match.looped) == (group.config.env, group.label)]
         row["matched"] = [match.to_json() for match in mine]
         every = [other.final(self.metric) for other in self.groups if other.config.env == group.config.env]

@@ -17,7 +17,7 @@ import numpy as np
 from rl_depth.config import Config
 
 from .. import meaning, significance
-from ..aggregate import Contrast, contrast
+from ..aggregate import Contrast, Estimate, contrast
 from ..runs.differences import ARCHITECTURE, LOOP_ONLY, NETWORKS, options
 from ..runs.groups import LAST, Group
 
@@ -63,6 +63,12 @@ class Match:
     text: str
     p: float | None = None
     outcome: str = ""
+
+    @property
+    def gap(self) -> Estimate[float]:
+        """Looped less stacked, of a match with a partner."""
+        assert self.contrast is not None, self.text
+        return self.contrast.difference
 
     def to_json(self) -> dict[str, Any]:
         """As plain types; ``difference`` and ``improvement`` with low and high, or None without a partner."""
@@ -163,12 +169,17 @@ def _partner(loop: Group, stacks: Sequence[Group], axis: str) -> Group:
     if axis == "depth":
         return _of_equal_shape(loop, same)
     cost = _cost(loop, axis)
-    known = [group for group in same if _cost(group, axis)]
+    known = [(group, its) for group in same if (its := _cost(group, axis))]
     if not cost or not known:
         raise LookupError(f"{axis_label(axis)} not recorded in meta.json")
-    best = min(known, key=lambda g: (_ratio(_cost(g, axis), cost), _strangeness(g, loop), abs(g.depth - loop.depth)))
-    if _ratio(_cost(best, axis), cost) > TOLERANCE:
-        wanted, share = _UNITS[axis][1].format(cost), _cost(best, axis) / cost
+
+    def distance(of: tuple[Group, float]) -> tuple[float, int, int]:
+        group, its = of
+        return _ratio(its, cost), _strangeness(group, loop), abs(group.depth - loop.depth)
+
+    best, its = min(known, key=distance)
+    if _ratio(its, cost) > TOLERANCE:
+        wanted, share = _UNITS[axis][1].format(cost), its / cost
         raise LookupError(f"no stacked run of {wanted}; {best.label} has {share:.2g} times that")
     return best
 
@@ -237,8 +248,7 @@ def _at_equal_time(loop: Group, stack: Group, metric: str) -> tuple[tuple[float,
     if loop.device != stack.device:
         raise LookupError(f"trained on another device ({loop.device}) than the stacked run ({stack.device})")
     budget = min(_trained_for(loop), _trained_for(stack))
-    values = tuple(_up_to(group, metric, budget) for group in (loop, stack))
-    return (budget, budget), values
+    return (budget, budget), (_up_to(loop, metric, budget), _up_to(stack, metric, budget))
 
 
 def _trained_for(group: Group) -> float:

@@ -103,8 +103,10 @@ class TableComparison:
         unknown = ("width", "diverged", "env_steps", "parameters", "flops_per_update", "train_seconds")
         row: dict[str, Any] = {"env": cell.env, "block": cell.name, "depth": cell.depth, "seeds": len(cell.values)}
         row |= dict.fromkeys(unknown) | summary(self.metric, cell.values)
-        first, better = self.deeper.get((cell.env, cell.label), (None, None))
-        row["deeper"] = {"than": first.label, "than_depth": first.depth} | better.to_json() if first else None
+        row["deeper"] = None
+        if (cell.env, cell.label) in self.deeper:
+            first, better = self.deeper[cell.env, cell.label]
+            row["deeper"] = {"than": first.label, "than_depth": first.depth} | better.to_json()
         mine = [match for match in self.matches if (match.env, match.looped) == (cell.env, cell.label)]
         row["matched"] = [match.to_json() for match in mine]
         every = [other.values for other in self.cells if other.env == cell.env]

@@ -137,7 +137,7 @@ def _runs(evidence: Evidence) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
     rows = []
     for one in evidence.runs:
         setups = " ".join(setup.letter for setup in evidence.setups if one.name in setup.runs)
-        row = [one.name, one.state, one.total, one.env_steps, " ".join(map(str, one.seeds))]
+        row: list[Any] = [one.name, one.state, one.total, one.env_steps, " ".join(map(str, one.seeds))]
         row += [one.final.get(metric) for metric in evidence.metrics]
         row += [one.cost.get("parameters"), one.cost.get("flops_per_update"), one.train_seconds, setups, one.note]
         rows.append([*row, *(one.options.get(option) for option in options)])

@@ -128,7 +128,7 @@ class Extrapolated:
     depths: np.ndarray
     capability: dict[str, np.ndarray]
     critic: dict[str, np.ndarray]
-    means: dict[str, Estimate]
+    means: dict[str, Estimate[np.ndarray]]
     verdicts: dict[str, dict[str, Any]]
 
 

@@ -197,10 +197,10 @@ def _outcome(match: Match) -> str:
 
 def _outcomes(word: str, own: Sequence[Match]) -> str:
     """``worse at looped depths 16 and 32, most at 32: -0.32 [-0.37, -0.27], corrected p 0.03``."""
-    most = max(own, key=lambda match: abs(float(match.contrast.difference.value)))
+    most = max(own, key=lambda match: abs(float(match.gap.value)))
     depths = listed(str(depth) for depth in sorted({match.looped_depth for match in own}))
     where = f"{word} at looped depth{'s' if ' ' in depths else ''} {depths}"
-    gap = most.contrast.difference
+    gap = most.gap
     if gap.value == 0:
         return f"{where}, where their means are equal"
     interval = ""
@@ -226,8 +226,8 @@ def _difficulty(one: DifficultyMap) -> str:
 
 def _critical(members: Sequence[CriticalDepth]) -> str:
     low = min(at.low for at in members if at.low is not None)
-    highs = [at.high for at in members]
-    high = "beyond" if None in highs else str(max(highs))
+    highs = [at.high for at in members if at.high is not None]
+    high = str(max(highs)) if len(highs) == len(members) else "beyond"
     return f"{members[0].depth} [{low}, {high}]"
 
 
@@ -270,7 +270,7 @@ def amount(metric: str, value: float) -> str:
 
 
 def _amount(metric: str, level: Level) -> str:
-    if level.low is None:
+    if level.low is None or level.high is None:
         return f"{amount(metric, level.value)} (one seed)"
     return f"{amount(metric, level.value)} [{number(metric, level.low)}, {number(metric, level.high)}]"
 

@@ -75,7 +75,8 @@ class Group:
     @property
     def depths(self) -> tuple[int, int, int]:
         """Depth of actor, phi and psi."""
-        return tuple(self.config.trunk(network).depth for network in NETWORKS)
+        actor, phi, psi = (self.config.trunk(network).depth for network in NETWORKS)
+        return actor, phi, psi
 
     @property
     def depth(self) -> int:

@@ -205,7 +205,7 @@ class _Table:
 
     def _depth(self, fields: Mapping[str, str], line: int) -> int:
         depth = _number(fields["depth"], "depth", self.path, line)
-        if not (math.isfinite(depth) and depth >= 1 and depth.is_integer()):
+        if not (math.isfinite(depth) and depth >= 1 and float(depth).is_integer()):
             raise ValueError(f"{self.path}, line {line}: depth {fields['depth']!r} is not a whole number above 0")
         return int(depth)
 
@@ -217,7 +217,7 @@ class _Table:
         mean, count, *error = (self._value(fields, name, line) for name in ("mean", "n", *self.error))
         if not all(math.isfinite(number) for number in (mean, count)):
             return {"1": math.nan}
-        if not (1 <= count <= _MOST_SEEDS and count.is_integer()):
+        if not (1 <= count <= _MOST_SEEDS and float(count).is_integer()):
             raise ValueError(f"{self.path}, line {line}: n {fields['n']!r} is not a whole number, 1 to {_MOST_SEEDS}")
         if count == 1:
             return {"1": mean}

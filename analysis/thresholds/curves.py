@@ -166,12 +166,12 @@ def _bound(pair: str, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return same if pair == "same" else same & (np.abs(second) <= _LED * np.abs(first))
 
 
-def logistic(x: np.ndarray, centre: np.ndarray, doublings: np.ndarray) -> np.ndarray:
+def logistic(x: np.ndarray, centre: np.ndarray | float, doublings: np.ndarray | float) -> np.ndarray:
     """``1 / (1 + exp(-(x - centre) / s))`` with ``s`` such that 10% to 90% takes that many doublings."""
     return 1 / (1 + np.exp(np.clip(-(x - centre) / (doublings / _LOGISTIC_WIDTH), -60, 60)))
 
 
-def gompertz(x: np.ndarray, centre: np.ndarray, doublings: np.ndarray) -> np.ndarray:
+def gompertz(x: np.ndarray, centre: np.ndarray | float, doublings: np.ndarray | float) -> np.ndarray:
     """``exp(-exp(-(x - centre) / s))``: leaves its lower level faster than it reaches the upper one."""
     return np.exp(-np.exp(np.clip(-(x - centre) / (doublings / _GOMPERTZ_WIDTH), -60, 60)))
 

@@ -9,13 +9,12 @@ the best smooth model; ``docs/results/threshold-calibration.md`` has its error r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from .likelihood import Contest, Sample, around, contest, noise, observed, sample, variance_floor
+from .likelihood import Contest, Depths, Sample, Values, around, contest, noise, observed, sample, variance_floor
 from .rise import Rise, rise
 
 SIGNIFICANCE = 0.05
@@ -101,8 +100,8 @@ class Verdict:
 
 
 def detect(
-    depths: Sequence[float],
-    values: Sequence[Sequence[float]],
+    depths: Depths,
+    values: Values,
     *,
     smallest_effect: float | None = None,
     level: float = SIGNIFICANCE,
@@ -146,7 +145,7 @@ def _judged(series: Sample, smallest_effect: float | None, level: float, bootstr
     whole = contest(series.x, series.counts)
     bic = whole.bic(observed(series), variance_floor(series, series.counts))
     p_trend = _p_trend(series, whole, bootstraps, rng)
-    about = {"p_trend": p_trend, "model": min(bic, key=bic.__getitem__), "bic": bic, "seeds": seeds}
+    about: dict[str, Any] = {"p_trend": p_trend, "model": min(bic, key=bic.__getitem__), "bic": bic, "seeds": seeds}
     if p_trend >= SIGNIFICANCE:
         return _without_trend(series, smallest_effect, about)
     test = _test(series, whole, bootstraps, rng)

@@ -74,7 +74,14 @@ class Draws:
     within: np.ndarray
 
 
-def sample(depths: Sequence[float], values: Sequence[Sequence[float]]) -> Sample:
+Depths = Sequence[float] | np.ndarray
+"""``[D]``."""
+
+Values = Sequence[Sequence[float] | np.ndarray] | np.ndarray
+"""``[D, S]``, or D sequences of seeds."""
+
+
+def sample(depths: Depths, values: Values) -> Sample:
     """Check a series and sort it.
 
     Args:

@@ -15,7 +15,7 @@ import numpy as np
 from ..meaning import lower_is_better
 from ..runs.table import Series
 from .detect import SIGNIFICANCE, Verdict, detect
-from .likelihood import Sample, sample
+from .likelihood import Depths, Sample, Values, sample
 from .mirage import Finding
 
 _DRAWS = 2000
@@ -45,8 +45,8 @@ class CriticalDepth:
 
 
 def critical_depth(
-    depths: Sequence[float],
-    values: Sequence[Sequence[float]],
+    depths: Depths,
+    values: Values,
     *,
     best: float | None = None,
     higher_is_better: bool = True,
@@ -86,7 +86,7 @@ def critical_depth(
 
 
 def difficulty_map(
-    depths: Sequence[float], values: Sequence[Sequence[Sequence[float]]], *, best: float | None = None, seed: int = 0
+    depths: Depths, values: Sequence[Values], *, best: float | None = None, seed: int = 0
 ) -> list[CriticalDepth]:
     """Critical depth at each goal difficulty.
 
@@ -119,8 +119,14 @@ class LocationRatio:
     same: bool | None
     text: str
 
+    @property
+    def interval(self) -> tuple[float, float, float]:
+        """Ratio, low and high, where both series have a location."""
+        assert self.ratio is not None and self.low is not None and self.high is not None, self.text
+        return self.ratio, self.low, self.high
 
-Points = tuple[Sequence[float], Sequence[Sequence[float]]]
+
+Points = tuple[Depths, Values]
 """``(depths [D], values [D, S])``."""
 
 
@@ -146,10 +152,10 @@ def compare_locations(
       ValueError: a series is malformed.
     """
     samples = [sample(*one) for one in (series_a, series_b)]
-    verdicts = verdicts or tuple(detect(*one, seed=seed) for one in (series_a, series_b))
+    judged = verdicts or [detect(*one, seed=seed) for one in (series_a, series_b)]
     rng = np.random.default_rng(seed)
     try:
-        kind, places, drawn = _thresholds(samples, verdicts, 1.0 if higher_is_better else -1.0, draws, rng)
+        kind, places, drawn = _thresholds(samples, judged, 1.0 if higher_is_better else -1.0, draws, rng)
     except LookupError as error:
         return LocationRatio("none", None, None, None, None, f"no thresholds to compare: {error.args[0]}")
     first, second = (_anywhere_before(s, d, rng) for s, d in zip(samples, drawn, strict=True))

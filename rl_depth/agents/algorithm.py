@@ -68,22 +68,39 @@ class Algorithm(Protocol):
     The trainer calls `create`, `act` and `update`; policies `act` and `act_until`, and with a budget `proposals`,
     `energy` and `encode`; maps of energy `energy`; tests at other depths `encode`. ``actor``, ``phi`` and ``psi`` are
     what `agents.cost` prices and what is sharded and saved by the names of their parameters.
-
-    Attributes:
-      actor, phi, psi: the networks.
-      state_size, goal_size, action_size: entries of each vector.
-      energy_name: a key of `losses.ENERGIES`.
-      loss: name of the critic's loss.
     """
 
-    actor: Network
-    phi: Network
-    psi: Network
-    state_size: int
-    goal_size: int
-    action_size: int
-    energy_name: str
-    loss: str
+    @property
+    def actor(self) -> Network:
+        """The policy's network."""
+
+    @property
+    def phi(self) -> Network:
+        """The critic's encoder of a state and an action."""
+
+    @property
+    def psi(self) -> Network:
+        """The critic's encoder of a goal."""
+
+    @property
+    def state_size(self) -> int:
+        """Entries ``X`` of a state."""
+
+    @property
+    def goal_size(self) -> int:
+        """Entries ``G`` of a goal."""
+
+    @property
+    def action_size(self) -> int:
+        """Entries ``A`` of an action."""
+
+    @property
+    def energy_name(self) -> str:
+        """A key of `losses.ENERGIES`."""
+
+    @property
+    def loss(self) -> str:
+        """Name of the critic's loss."""
 
     @classmethod
     def of(cls, config: Config, state_size: int, goal_size: int, action_size: int) -> Self:

@@ -126,7 +126,7 @@ def network_cost(trunk: TrunkConfig, turns: Turns, inputs: int, outputs: int) ->
     forward = turns.forward + (turns.graded if trunk.remat else 0)
     return NetworkCost(
         parameters=parameters,
-        acting=forward_price(trunk, inputs, outputs).flops,
+        acting=round(forward_price(trunk, inputs, outputs).flops),
         forward=ends + round(forward * per_turn),
         backward=2 * (ends + round(turns.graded * back)),
         first=turns.inputs * first,

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from ..config import NETWORKS, Config, Halt, Supervision, TrainRecurrence
-from ..networks.block import Params
+from ..networks.block import Params, applied
 from ..networks.network import Network, draw_kernels
 from ..networks.recurrence import Draw, Halting, draw, latent_change, step_change
 from . import losses
@@ -57,7 +57,7 @@ class ContrastiveAgent:
     ema: float | None
 
     @classmethod
-    def of(cls, config: Config, state_size: int, goal_size: int, action_size: int) -> ContrastiveAgent:
+    def of(cls, config: Config, state_size: int, goal_size: int, action_size: int) -> Self:
         """The agent that a configuration describes, for an environment of the given sizes."""
         out = {"actor": 2 * action_size, "phi": config.representation, "psi": config.representation}
         heads = ("actor", "phi") if config.halting_head else ()
@@ -121,9 +121,7 @@ class ContrastiveAgent:
             "learned": _foreseen_gain,
         }
         inputs = jnp.concatenate([state, goal], axis=-1)
-        outputs, depth = self.actor.apply(
-            {"params": params["actor"]}, inputs, halt, measures[halt.rule], method=Network.until
-        )
+        outputs, depth = applied(self.actor, params["actor"], Network.until, inputs, halt, measures[halt.rule])
         return _action(outputs, key), depth
 
     def proposals(
@@ -140,10 +138,10 @@ class ContrastiveAgent:
             outputs = self._actor(params["actor"], state, goal, depth)
             return jax.vmap(lambda key: _action(outputs, key))(keys)
         inputs = jnp.concatenate([state, goal], axis=-1)
-        layers = self.actor.trunk_config.depth if depth is None else depth
+        layers = jnp.int32(self.actor.trunk_config.depth) if depth is None else depth
 
         def trajectory(key: jax.Array) -> jax.Array:
-            net = self.actor.apply({"params": params["actor"]}, inputs, layers, noise, key, method=Network.disturbed)
+            net = applied(self.actor, params["actor"], Network.disturbed, inputs, layers, noise, key)
             return _action(net, None)
 
         return jax.vmap(trajectory)(keys)
@@ -169,7 +167,8 @@ class ContrastiveAgent:
         """
         noise = self._noise(key, progress)
         grads, metrics = jax.grad(partial(total_loss, self), has_aux=True)(agent.params, batch, hyper, noise)
-        directions, optimizer = _ADAM.update(grads, agent.optimizer)
+        updates, optimizer = _ADAM.update(grads, agent.optimizer)
+        directions: Any = updates  # a tree like that of the parameters, which Optax's types do not say
         rates = {
             "actor": hyper.actor_lr,
             "phi": hyper.critic_lr,
@@ -181,8 +180,8 @@ class ContrastiveAgent:
             for name, rate in rates.items()
         }
         average = agent.average
-        if self.ema is not None:
-            average = jax.tree.map(lambda mean, p: self.ema * mean + (1 - self.ema) * p, average, params)
+        if (decay := self.ema) is not None:
+            average = jax.tree.map(lambda mean, p: decay * mean + (1 - decay) * p, average, params)
         return AgentState(params, optimizer, average), metrics
 
     @staticmethod
@@ -242,15 +241,15 @@ class ContrastiveAgent:
     def _actor(
         self, params: Params, state: jax.Array, goal: jax.Array, depth: Depth = None, key: jax.Array | None = None
     ) -> jax.Array:
-        return self.actor.apply({"params": params}, jnp.concatenate([state, goal], axis=-1), depth, key)
+        return applied(self.actor, params, Network.__call__, jnp.concatenate([state, goal], axis=-1), depth, key)
 
     def _phi(
         self, params: Params, state: jax.Array, action: jax.Array, depth: Depth = None, key: jax.Array | None = None
     ) -> jax.Array:
-        return self.phi.apply({"params": params}, jnp.concatenate([state, action], axis=-1), depth, key)
+        return applied(self.phi, params, Network.__call__, jnp.concatenate([state, action], axis=-1), depth, key)
 
     def _psi(self, params: Params, goal: jax.Array, depth: Depth = None, key: jax.Array | None = None) -> jax.Array:
-        return self.psi.apply({"params": params}, goal, depth, key)
+        return applied(self.psi, params, Network.__call__, goal, depth, key)
 
 
 def _action(outputs: jax.Array, key: jax.Array | None) -> jax.Array:

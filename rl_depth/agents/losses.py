@@ -86,7 +86,7 @@ def _squared_distances(phi: jax.Array, psi: jax.Array) -> jax.Array:
             total += jnp.square(own[:, None] - other)
         return total, None
 
-    groups = tuple(array.T.reshape(size // some, some, batch) for array in (phi, psi))
+    groups = (phi.T.reshape(size // some, some, batch), psi.T.reshape(size // some, some, batch))
     return jax.lax.scan(add, jnp.zeros((batch, batch), phi.dtype), groups)[0]
 
 

@@ -11,7 +11,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from ..networks.block import Params
+from ..networks.block import Params, applied
 from ..networks.network import Network, Reached
 from ..networks.recurrence import Draw
 from . import losses
@@ -82,6 +82,7 @@ def _goal(batch: Batch, noise: Noise) -> jax.Array:
     """Goals ``[B, G]`` of the drawn segment if it has its own and the critic is supervised there, else the batch's."""
     if batch.segment_goals is None or noise.draws["psi"] is None:
         return batch.goal
+    assert noise.segment is not None
     return jnp.take(batch.segment_goals, noise.segment - 1, axis=1)
 
 
@@ -90,7 +91,8 @@ def _critic(
 ) -> tuple[jax.Array, losses.Metrics, jax.Array]:
     """The critic's loss at the end of its trunks, wherever that is drawn; its metrics; and psi(g), ``[B, D]``."""
     phi = _at(agent.phi, params["phi"], _phi_inputs(batch.state, batch.action), "phi", noise)
-    psi = agent.psi.apply({"params": params["psi"]}, _goal(batch, noise), noise.draws["psi"], noise.latents["psi"])
+    draw, key = noise.draws["psi"], noise.latents["psi"]
+    psi = applied(agent.psi, params["psi"], Network.__call__, _goal(batch, noise), draw, key)
     logits = losses.pairwise_energy(agent.energy_name, phi.output, psi)
     loss, metrics = losses.contrastive_loss(agent.loss, logits, hyper.logsumexp_penalty)
     if phi.halt is not None:
@@ -103,8 +105,9 @@ def _at(net: Network, params: Params, inputs: jax.Array, name: str, noise: Noise
     """A network at its drawn depth, or its own; with what it reads only where its halting head needs that."""
     draw, key = noise.draws[name], noise.latents[name]
     if not net.halting:
-        return Reached(net.apply({"params": params}, inputs, draw, key), None, None)
-    return net.apply({"params": params}, inputs, draw, key, method=Network.segment)[0]
+        return Reached(applied(net, params, Network.__call__, inputs, draw, key), None, None)
+    assert draw is not None
+    return applied(net, params, Network.segment, inputs, draw, key)[0]
 
 
 def _critic_everywhere(
@@ -123,7 +126,7 @@ def _critic_everywhere(
     logits, each, every = jax.vmap(one)(phi.output, psi.output)
     loss = jnp.array(way.weights) @ each
     metrics = jax.tree.map(lambda values: values[-1], every)
-    if way.cross_depth:
+    if noise.pair is not None:
         _, crossed, extra = one(phi.output[noise.pair[0]], psi.output[noise.pair[1]])
         loss += crossed
         metrics["cross_infonce"] = extra["infonce"]
@@ -131,17 +134,24 @@ def _critic_everywhere(
         metrics["critic_consistency"] = sum(_distance_of(own, noise) for own in (phi, psi))
         loss += way.consistency * metrics["critic_consistency"]
     if way.halting:
+        assert phi.halt is not None
         metrics["phi_halting_loss"] = jnp.mean(jax.vmap(losses.foresight_loss)(phi.halt, logits))
         loss += metrics["phi_halting_loss"]
     return loss, metrics | {"critic_loss": loss}, psi.output[-1]
 
 
 def _trace(net: Network, params: Params, inputs: jax.Array, segments: int, key: jax.Array) -> Reached:
-    return net.apply({"params": params}, inputs, segments, key, method=Network.trace)
+    return applied(net, params, Network.trace, inputs, segments, key)
 
 
 def _distance_of(every: Reached, noise: Noise) -> jax.Array:
+    assert every.read is not None and noise.segment is not None
     return distance_to_last(every.read[noise.segment - 1], every.read[-1])
+
+
+def _distance_between(here: Reached, last: Reached) -> jax.Array:
+    assert here.read is not None and last.read is not None
+    return distance_to_last(here.read, last.read)
 
 
 def _psi_everywhere(agent: ContrastiveAgent, params: Params, batch: Batch, noise: Noise) -> Reached:
@@ -153,7 +163,7 @@ def _psi_everywhere(agent: ContrastiveAgent, params: Params, batch: Batch, noise
     def one(part: tuple[jax.Array, jax.Array]) -> Reached:
         goals, segment = part
         draw, most = agent.end_of("psi", segment)
-        return agent.psi.apply({"params": params}, goals, draw, key, most=most, method=Network.segment)[0]
+        return applied(agent.psi, params, Network.segment, goals, draw, key, most=most)[0]
 
     return jax.lax.map(one, (jnp.swapaxes(batch.segment_goals, 0, 1), jnp.arange(1, way.segments + 1)))
 
@@ -171,17 +181,18 @@ def _actor(
     if way.actor_all:
         here = _trace(net, params["actor"], inputs, way.segments, noise.latents["actor"])
     elif way.kind == "all" or way.further:
-        most = agent.end_of("actor", noise.segment)[1] if way.kind == "all" else None
-        options = {"further": way.further, "most": most}
-        variables, draw = {"params": params["actor"]}, noise.draws["actor"]
-        here, deepest = net.apply(variables, inputs, draw, noise.latents["actor"], **options, method=Network.segment)
+        most = agent.end_of("actor", jnp.asarray(noise.segment))[1] if way.kind == "all" else None
+        draw, key = noise.draws["actor"], noise.latents["actor"]
+        assert draw is not None
+        here, deepest = applied(net, params["actor"], Network.segment, inputs, draw, key, way.further, most)
     else:
         here = _at(net, params["actor"], inputs, "actor", noise)
     action, log_prob = losses.sample_action(here.output, noise.action)
 
     def energy(chosen: jax.Array) -> jax.Array:
         phi_inputs = _phi_inputs(jnp.broadcast_to(state, (*chosen.shape[:-1], state.shape[-1])), chosen)
-        phi = agent.phi.apply({"params": _frozen(params["phi"])}, phi_inputs, noise.draws["phi"], noise.latents["phi"])
+        draw, key = noise.draws["phi"], noise.latents["phi"]
+        phi = applied(agent.phi, _frozen(params["phi"]), Network.__call__, phi_inputs, draw, key)
         return losses.energy(agent.energy_name, phi, psi)
 
     reached = energy(action)
@@ -193,11 +204,12 @@ def _actor(
     else:
         loss, metrics = losses.actor_loss(log_prob, reached, temperature)
     if way.consistency:
-        moved = _distance_of(here, noise) if way.actor_all else distance_to_last(here.read, deepest.read)
+        moved = _distance_of(here, noise) if deepest is None else _distance_between(here, deepest)
         metrics["actor_consistency"] = moved
         loss += way.consistency * moved
     if way.halting:
-        last = reached[-1] if way.actor_all else energy(losses.sample_action(deepest.output, noise.action)[0])
+        last = reached[-1] if deepest is None else energy(losses.sample_action(deepest.output, noise.action)[0])
+        assert here.halt is not None
         metrics["actor_halting_loss"] = losses.gain_loss(here.halt, last - reached)
         loss += metrics["actor_halting_loss"]
     return loss, metrics, log_prob

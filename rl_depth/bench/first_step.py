@@ -9,9 +9,13 @@ from __future__ import annotations
 import json
 import sys
 import time
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from ..config import BlockKind
 
 
-def main(kind: str, block: str, depth: int, width: int, batch_size: int) -> dict[str, float]:
+def main(kind: str, block: BlockKind, depth: int, width: int, batch_size: int) -> dict[str, float]:
     """Make an agent of ant's sizes and take a gradient step. Seconds of ``import``, ``init``, ``compile``, ``step``."""
     marks = [time.perf_counter()]
 
@@ -47,4 +51,5 @@ def main(kind: str, block: str, depth: int, width: int, batch_size: int) -> dict
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(*sys.argv[1:3], *map(int, sys.argv[3:]))), flush=True)
+    kind, block, depth, width, batch_size = sys.argv[1:]
+    print(json.dumps(main(kind, cast("BlockKind", block), int(depth), int(width), int(batch_size))), flush=True)

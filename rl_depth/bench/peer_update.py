@@ -38,7 +38,7 @@ LEARNING_RATE = 3e-4
 UPDATES = 4
 
 # The defaults of the peer's `CRL`, and what its training function adds to them.
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "state_size": STATE,
     "goal_indices": (0, 1),
     "target_entropy": -0.5 * ACTION,
@@ -136,6 +136,7 @@ def load(name: str) -> ModuleType:
     if not file.is_file():
         raise PeerError(f"{PEER} {_version()} has another layout: it has no agents/crl/{name}.py")
     spec = importlib.util.spec_from_file_location(f"{PEER}_{name}", file)
+    assert spec is not None and spec.loader is not None, file
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:

@@ -37,5 +37,6 @@ def plan(config: Config) -> Planned:
     trainer = Trainer.of(config)
     like = jax.eval_shape(jax.vmap(trainer.init), seeds_of(config))
     found = Programs.of(trainer).learn.lower(like).compile().memory_analysis()
+    assert found is not None, "this platform does not say"
     beside = found.output_size_in_bytes - found.alias_size_in_bytes + found.temp_size_in_bytes
     return Planned(found.argument_size_in_bytes, beside)

@@ -122,10 +122,12 @@ class Reference:
             return losses.contrastive_loss(self.config.loss, logits, hyper.logsumexp_penalty)[0], logits
 
         found = [contrast(a, b) for a, b in zip(phi, psi, strict=True)]
-        loss = sum(weight * own for weight, (own, _) in zip(self._weights(), found, strict=True))
+        loss = jnp.asarray(sum(weight * own for weight, (own, _) in zip(self._weights(), found, strict=True)))
         if way.cross_depth:
+            assert pair is not None
             loss += contrast(phi[pair[0]], psi[pair[1]])[0]
         if way.consistency:
+            assert segment is not None
             loss += way.consistency * sum(_apart(net[segment - 1].read, net[-1].read) for net in (phi, psi))
         if way.halting:
             for end, (_, logits) in zip(phi, found, strict=True):
@@ -141,8 +143,10 @@ class Reference:
         way = self.config.supervision()
         goal = self._mixed(self._goal(batch, segment))
         inputs = jnp.concatenate([batch.state, goal], -1)
-        ends = self._ends("actor", actor, inputs, segment)
-        here = ends if way.actor_all or way.kind != "all" else [ends[segment - 1]]
+        ends = here = self._ends("actor", actor, inputs, segment)
+        if way.kind == "all" and not way.actor_all:
+            assert segment is not None
+            here = [ends[segment - 1]]
         action, log_prob = losses.sample_action(jnp.stack([end.output for end in here]), key)
         if not way.actor_all:  # one draw of the noise, whatever the segment
             action, log_prob = (part[None] for part in losses.sample_action(here[0].output, key))
@@ -158,8 +162,9 @@ class Reference:
         temperature = jnp.exp(params["log_temperature"])
         weights = self._weights() if way.actor_all else [1.0]
         parts = zip(weights, log_prob, reached, strict=True)
-        loss = sum(weight * losses.actor_loss(own, its, temperature)[0] for weight, own, its in parts)
+        loss = jnp.asarray(sum(weight * losses.actor_loss(own, its, temperature)[0] for weight, own, its in parts))
         if way.consistency:
+            assert segment is not None
             loss += way.consistency * _apart(ends[segment - 1].read, ends[-1].read)
         if way.halting:
             whole = ends if way.kind == "all" else self._ends("actor", actor, inputs)
@@ -177,6 +182,7 @@ class Reference:
         """The batch's goals, or those of a drawn segment where the critic is supervised there alone."""
         if batch.segment_goals is None or self.config.supervise == "all":
             return batch.goal
+        assert segment is not None
         return batch.segment_goals[:, segment - 1]
 
     def _mixed(self, goal: jax.Array) -> jax.Array:

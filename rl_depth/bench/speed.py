@@ -22,6 +22,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rl_depth.envs.base import observation
+
 from ..agents.cost import agent_cost
 from ..config import BlockKind, Config
 from ..device import learning_options, physics_options
@@ -191,7 +193,9 @@ def memory(depths: Sequence[int], blocks: Sequence[BlockKind], *, width: int, ba
                 lowered = jax.jit(load.agent.update, donate_argnums=0).lower(
                     state, load.batch, load.hyper, jax.random.key(1)
                 )
-                row[name] = lowered.compile().memory_analysis().temp_size_in_bytes / 2**20
+                found = lowered.compile().memory_analysis()
+                assert found is not None, "this platform does not say"
+                row[name] = found.temp_size_in_bytes / 2**20
             weights = agent_cost(load.config, *workload.SIZES).parameters
             row["gradients_mib"] = 4 * weights / 2**20
             rows.append(row | {"ratio": row["remat_mib"] / row["plain_mib"]})
@@ -295,7 +299,7 @@ class _Parts:
     def acting(self) -> Callable[[], Any]:
         """An epoch's actions."""
         agent, c = self.trainer.agent, self.config
-        observed, goal = rollout.split_observation(self.trainer.env, self.state.rollout.env.obs)
+        observed, goal = rollout.split_observation(self.trainer.env, observation(self.state.rollout.env))
 
         @jax.jit
         def run(params: Any, observed: jax.Array) -> jax.Array:

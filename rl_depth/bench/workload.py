@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -23,7 +24,7 @@ class Workload:
     hyper: Hyper
 
 
-def make(block: BlockKind, depth: int, width: int, batch_size: int, **options: object) -> Workload:
+def make(block: BlockKind, depth: int, width: int, batch_size: int, **options: Any) -> Workload:
     """Settings of Wang et al. (2025) but for the given sizes and options."""
     config = Config(block=block, depth=depth, width=width, batch_size=batch_size, random_goals=0.0, **options)
     rng = np.random.default_rng(7)  # no program to compile, for the time to the first step is measured too

@@ -180,10 +180,8 @@ def _estimate(found: Mapping[str, float | None] | None) -> str:
     """``0.71 [0.62,0.80]``; without an interval the value alone, nothing for none."""
     if found is None or found["value"] is None:
         return ""
-    value, low, high = (
-        None if found[name] is None else f"{found[name]:.{2 if abs(found[name]) < 10 else 1}f}"
-        for name in ("value", "low", "high")
-    )
+    parts = (found[name] for name in ("value", "low", "high"))
+    value, low, high = (None if part is None else f"{part:.{2 if abs(part) < 10 else 1}f}" for part in parts)
     return f"{value}" if low is None or high is None else f"{value} [{low},{high}]"
 
 

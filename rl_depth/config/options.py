@@ -310,7 +310,8 @@ class Options:
         block, depth = inherited("block"), inherited("depth")
         law, tied, looped = self.recurrence(), block != "stacked", block in ("looped", "two-level")
         levels = {name: getattr(self, name) for name in ("fast_steps", "rounds", "tie_levels", "feedback")}
-        window = {"all": None, "one-step": 1}.get(self.backprop_steps, self.backprop_steps)
+        steps = self.backprop_steps
+        window = steps if isinstance(steps, int) else {"all": None, "one-step": 1}[steps]
         if law is not None:
             window = law.largest if window is None else min(window, law.largest)
         return TrunkConfig(

@@ -58,6 +58,7 @@ def _check_everywhere(config: Options) -> None:
     if config.segments == 1:
         refuse_changed(config, _OF_ALL, "needs at least 2 segments")
     if isinstance(config.backprop_steps, int):
+        assert config.segments is not None
         most = max(config.trunk(network).applications // config.segments for network in NETWORKS)
         if config.backprop_steps > most:
             refuse("backprop_steps", config.backprop_steps, f"a segment has {most} applications at most")

@@ -7,7 +7,7 @@ import itertools
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -75,14 +75,16 @@ def show_runs(runs: Sequence[Path], options: Options, out: Path | None = None) -
     """
     loaded = [policy.load(run, options.which.seed, epoch=options.which.epoch) for run in runs]
     places = [make_env(one.config, options.split or eval_split(one.env, one.config)) for one in loaded]
-    for one in loaded if options.budget is not None else ():
-        spending.check(one, [options.budget], "--budget")
-    depths = [_depth(one, options.budget.depth if options.budget else options.depth) for one in loaded]
+    budget = options.budget
+    if budget is not None:
+        for one in loaded:
+            spending.check(one, [budget], "--budget")
+    depths = [_depth(one, budget.depth if budget else options.depth) for one in loaded]
     out = _folder(Path(runs[0]) / "videos" if out is None else out)
-    captions = _captions(runs, loaded, depths, options.budget)
+    captions = _captions(runs, loaded, depths, budget)
     columns = []
     for one, env, depth, caption in zip(loaded, places, depths, captions, strict=True):
-        acting, spent = _acting(one, env, depth, options.budget)
+        acting, spent = _acting(one, env, depth, budget)
         columns.append(_clips(env, acting, (one.params, spent), caption=caption, options=options))
     return _write(columns, options, out)
 
@@ -185,7 +187,7 @@ def _clips(
 
 def _clip(env: GoalEnv, first: Any, steps: dict[str, np.ndarray], caption: str) -> render.Clip:
     """The frames of `rollout.record` until the episode ends, or its physics does."""
-    broken = ~(np.isfinite(steps["qpos"]).all(axis=1) & np.isfinite(steps["goal"]).all(axis=1))
+    broken = np.logical_not(np.isfinite(steps["qpos"]).all(axis=1) & np.isfinite(steps["goal"]).all(axis=1))
     length = len(broken)
     if steps["done"].any():
         length = int(steps["done"].argmax()) + 1
@@ -236,7 +238,7 @@ def _write(columns: Sequence[Sequence[render.Clip]], options: Options, out: Path
 
 def _frames(
     episodes: Sequence[Sequence[render.Clip]], size: tuple[int, int], backend: str, pause: int
-) -> Iterator[np.ndarray]:
+) -> Generator[np.ndarray]:
     """Frames of ``episodes[episode][run]``: runs side by side, episodes one after another."""
     for number, clips in enumerate(episodes, start=1):
         frame = None

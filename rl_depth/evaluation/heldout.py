@@ -16,6 +16,7 @@ import numpy as np
 from .. import runs
 from ..agents import Batch, losses
 from ..device import physics_options
+from ..networks.block import applied
 from ..networks.network import Network
 from ..training import replay, rollout
 from ..training.acting import Plain
@@ -97,7 +98,7 @@ def critic_halting(policy: Policy, held_out: HeldOut, depths: list[int]) -> dict
             phi, psi = policy.agent.encode(params, batch, depth)
             logits = losses.pairwise_energy(policy.agent.energy_name, phi, psi)
             inputs = jnp.concatenate([batch.state, batch.action], axis=-1)
-            foreseen = policy.agent.phi.apply({"params": params["phi"]}, inputs, depth, method=Network.foresee)
+            foreseen = applied(policy.agent.phi, params["phi"], Network.foresee, inputs, depth)
             return foreseen, jnp.argmax(logits, axis=1) == jnp.arange(len(logits))
 
         return jax.lax.map(one, batches)
@@ -136,7 +137,7 @@ def latents_by_count(policy: Policy, held_out: HeldOut, count: int) -> dict[str,
 
 def _moves(net: Network, params: Any, inputs: jax.Array, count: int) -> dict[str, jax.Array]:
     def trace(start: jax.Array | None) -> jax.Array:
-        return net.apply({"params": params}, inputs, count, start, method=Network.latents)
+        return applied(net, params, Network.latents, inputs, count, start)
 
     h = trace(None)
     # As large as the latent is after one application, for a loop may start from zero.

@@ -16,12 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
-from rl_depth.envs.mazes import Floor
+from rl_depth.envs.mazes import Floor, OnFloor
 
 from .. import runs
 from ..agents import Algorithm, Batch, losses
 from ..config import NETWORKS, Config, ConfigError, check_depth
 from ..measured import EnergyMap, Inspection
+from ..networks.block import applied
 from ..networks.network import Network
 from ..training.trainer import eval_split, make_env
 from .heldout import HeldOut
@@ -129,7 +130,7 @@ def _norms(agent: Algorithm, config: Config, depth: int | None) -> Any:
 
 
 def _norms_of_batch(net: Network, params: Any, inputs: jax.Array, *, count: int) -> dict[str, jax.Array]:
-    h = net.apply({"params": params}, inputs, count, method=Network.latents)
+    h = applied(net, params, Network.latents, inputs, count)
     length = jnp.linalg.norm(h, axis=-1)
     residual = jnp.linalg.norm(h[1:] - h[:-1], axis=-1)
     found = {"residual": residual, "stream": length[1:], "relative": residual / (length[:-1] + _TINY)}
@@ -165,9 +166,8 @@ class _Scene:
     @classmethod
     def of(cls, config: Config, goal: Sequence[float] | None, seed: int) -> _Scene | None:
         """The scene of an evaluation episode; None for an environment without a floor."""
-        env: Any = make_env(config)
-        env = make_env(config, eval_split(env, config))
-        if not hasattr(env, "floor"):
+        env = make_env(config, eval_split(make_env(config), config))
+        if not isinstance(env, OnFloor):
             return None
         state = jax.jit(env.reset)(jax.random.fold_in(jax.random.key(seed), 2))
         floor = env.floor(state)
@@ -217,4 +217,5 @@ class _Scene:
         if known.sum() < 2 or np.ptp(cells[known]) == 0:
             return float("nan"), float("nan")
         pairs = (stats.spearmanr(cells[known], -distance[known]).statistic for distance in (path, straight))
-        return tuple(float(value) for value in pairs)
+        along, across = (float(value) for value in pairs)
+        return along, across

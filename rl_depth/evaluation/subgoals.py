@@ -108,8 +108,8 @@ def shortest_first_hop(first: jax.Array, last: jax.Array, between: jax.Array, th
       between: from each (rows) to each (columns), ``[M, M]``.
       there: which candidates there are, ``[M]``.
     """
-    there = (jnp.append(there, True), there, there & there[:, None])
-    energies = [jnp.where(own, energy, -jnp.inf) for own, energy in zip(there, (first, last, between), strict=True)]
+    known = (jnp.append(there, True), there, there & there[:, None])
+    energies = [jnp.where(own, energy, -jnp.inf) for own, energy in zip(known, (first, last, between), strict=True)]
     top = jnp.max(jnp.stack([energy.max() for energy in energies]))
     near, far, hops = (jnp.square(top - energy) for energy in energies)
     left = jax.lax.fori_loop(0, GRAPH_HOPS - 1, lambda _, d: jnp.minimum(d, (hops + d).min(axis=1)), far)

@@ -5,8 +5,9 @@ Axes: ``...`` batch, ``I`` input, ``W`` width, ``L`` layers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import flax.linen as nn
 import jax
@@ -17,8 +18,25 @@ from .layers import Hidden, hidden_layers
 
 Params = dict[str, Any]
 
+_Module = TypeVar("_Module", bound=nn.Module)
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
 # Kernels come from `network.draw_kernels`.
 Dense = partial(nn.Dense, kernel_init=nn.initializers.zeros)
+
+
+def applied(
+    module: _Module,
+    params: Params,
+    method: Callable[Concatenate[_Module, _Arguments], _Result],
+    *args: _Arguments.args,
+    **kwargs: _Arguments.kwargs,
+) -> _Result:
+    """``method`` of ``module`` on given parameters: `flax.linen.Module.apply`, with the method's own types."""
+    options: Any = kwargs  # none is one of Flax's own
+    result: Any = module.apply({"params": params}, *args, method=method, **options)
+    return result
 
 
 class HiddenLayers(nn.Module):

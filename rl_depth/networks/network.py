@@ -114,7 +114,9 @@ class Network(nn.Module):
 
     def foresee(self, x: jax.Array, depth: jax.Array) -> jax.Array:
         """The halting head's output ``[...]`` for ``x [..., I]`` at a traced test depth."""
-        return self.halt(self.trunk(self.embed(x), depth, None, self._feed))
+        foreseen = self.halt(self.trunk(self.embed(x), depth, None, self._feed))
+        assert foreseen is not None, "no halting head"
+        return foreseen
 
     def halt(self, read: jax.Array) -> jax.Array | None:
         """The halting head on what the head reads, ``[..., W] -> [...]``; its loss trains no weight but its own."""
@@ -146,6 +148,7 @@ class Network(nn.Module):
         Returns:
           Outputs ``[B, O]`` and the dense layers that each sample took ``[B]``, int32.
         """
+        assert halt.eps is not None, halt
         c = self.trunk_config
         most = halt.max_depth // c.turn_layers
         most = most if c.tied else min(most, c.applications)

@@ -171,6 +171,7 @@ class SoftwareRenderer:
     def _footprint(self, corners: np.ndarray) -> _Window:
         """The rectangle that holds the picture of points ``[n, 3]`` (m) and what lies between them."""
         width, height = self._size
+        assert self._camera is not None, "nothing has been looked at"
         pixels, depth = self._camera.project(corners, self._size)
         if (depth <= 1e-3).all():
             return (slice(0, 0), slice(0, 0))
@@ -375,16 +376,19 @@ def _enclosing(windows: list[_Window]) -> _Window:
     full = [window for window in windows if not _empty(window)]
     if not full:
         return (slice(0, 0), slice(0, 0))
-    return tuple(slice(min(w[k].start for w in full), max(w[k].stop for w in full)) for k in (0, 1))
+    rows, columns = (slice(min(w[k].start for w in full), max(w[k].stop for w in full)) for k in (0, 1))
+    return rows, columns
 
 
 def _intersection(one: _Window, other: _Window) -> _Window:
-    return tuple(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
+    rows, columns = (slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
+    return rows, columns
 
 
 def _within(window: _Window, outer: _Window) -> _Window:
     """A window in the coordinates of one that holds it."""
-    return tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(window, outer, strict=True))
+    rows, columns = (slice(a.start - b.start, a.stop - b.start) for a, b in zip(window, outer, strict=True))
+    return rows, columns
 
 
 def _empty(window: _Window) -> bool:

@@ -7,7 +7,7 @@ import errno
 import math
 import os
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,12 +57,12 @@ def compose(episodes: Sequence[Iterable[np.ndarray]], columns: int | None = None
 
 
 def _grid(pictures: Sequence[np.ndarray | None], columns: int) -> np.ndarray:
-    shapes = {None if picture is None else picture.shape for picture in pictures}
-    if len(shapes) != 1 or None in shapes:
+    full = [picture for picture in pictures if picture is not None]
+    if len(full) < len(pictures) or len({picture.shape for picture in full}) != 1:
         raise ValueError("episodes have no frames or differ in size")
-    if len(pictures) == 1:
-        return pictures[0]
-    height, width, _ = pictures[0].shape
+    if len(full) == 1:
+        return full[0]
+    height, width, _ = full[0].shape
     rows = math.ceil(len(pictures) / columns)
     shape = (rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, 3)
     whole = np.full(shape, _BACKGROUND, np.uint8)
@@ -112,7 +112,7 @@ def write_videos(paths: Sequence[Path], frames: Iterable[np.ndarray], fps: float
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Generator[Path]:
     """A path beside ``path`` to write to; it takes the place of ``path`` if the block succeeds, and goes if not."""
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
@@ -128,7 +128,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _encoder(path: Path, shape: tuple[int, ...], fps: float) -> Iterator[Callable[[np.ndarray], None]]:
+def _encoder(path: Path, shape: tuple[int, ...], fps: float) -> Generator[Callable[[np.ndarray], None]]:
     """A function that takes frames ``[height, width, 3]``; the file is complete when the block ends."""
     import imageio_ffmpeg
 
@@ -140,13 +140,15 @@ def _encoder(path: Path, shape: tuple[int, ...], fps: float) -> Iterator[Callabl
         process = subprocess.Popen([*command, str(path)], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     except OSError as error:
         raise OSError(error.errno, f"ffmpeg, {command[0]}, cannot be started: {error.strerror}") from None
+    feed = process.stdin
+    assert feed is not None  # a pipe was asked for
 
     def write(frame: np.ndarray) -> None:
         if frame.shape != shape or frame.dtype != np.uint8:
             raise ValueError(f"frame of shape {frame.shape}, {frame.dtype}; expected {shape}, uint8")
         padded = np.pad(frame, ((0, height - shape[0]), (0, width - shape[1]), (0, 0)), mode="edge")
         with contextlib.suppress(BrokenPipeError):  # it ended early; its exit code and log say why
-            process.stdin.write(padded.tobytes())
+            feed.write(padded.tobytes())
 
     try:
         yield write

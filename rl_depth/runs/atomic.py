@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -125,12 +125,12 @@ def _digest(arrays: Mapping[str, np.ndarray]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
-        digest.update(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8))
+        digest.update(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 
 @contextlib.contextmanager
-def _replacing(file: Path) -> Iterator[Path]:
+def _replacing(file: Path) -> Generator[Path]:
     """A path to write to; it takes the place of ``file`` once it is safely on the disk."""
     partial = file.with_name(f".{file.name}.partial")
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def fresh_path(config: Config) -> Path:
 
 
 @contextlib.contextmanager
-def hold(path: Path, config: Config, resume: bool, *, change: bool = False) -> Iterator[Run]:
+def hold(path: Path, config: Config, resume: bool, *, change: bool = False) -> Generator[Run]:
     """Create or enter a run folder for writing, and keep other processes out until the block ends.
 
     A new folder appears with its configuration in it or not at all.

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -223,7 +223,7 @@ def find_runs(root: Path | str) -> list[Run]:
 
 
 @contextlib.contextmanager
-def written_to(out: Path) -> Iterator[None]:
+def written_to(out: Path) -> Generator[None]:
     """Makes the folder that the block writes its results to.
 
     Raises:

@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,7 +30,7 @@ _TRIES, _PAUSE = 4, 0.05  # s: whoever only looks whether a lock is taken holds 
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Generator[None]:
     """Keep other processes out of a folder until the block ends.
 
     Raises:
@@ -72,7 +72,7 @@ def _take(lock: IO[str]) -> None:
 
 
 @contextlib.contextmanager
-def _owned(path: Path) -> Iterator[None]:
+def _owned(path: Path) -> Generator[None]:
     """The same by a file that names host and process, where the file system has no locks."""
     file = path / _OWNER
     own = {"host": platform.node(), "pid": os.getpid(), "since": _since(os.getpid())}

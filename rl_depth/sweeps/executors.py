@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import importlib.util
+import logging
 import os
 import shutil
 import signal
@@ -328,7 +329,7 @@ class Ray(Executor):
         self._ray = ray
         if not ray.is_initialized():
             try:
-                ray.init(address=address, log_to_driver=False, logging_level="error", configure_logging=True)
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True)
             except (ConnectionError, ValueError, RuntimeError) as error:
                 text = " ".join(str(error).split())[:200]
                 raise ConfigError(f"--ray-address {address or 'none given'}: {text}") from None
@@ -338,8 +339,8 @@ class Ray(Executor):
             raise ConfigError(f"{asked}: no node of the Ray cluster has both")
         self.slots = sys.maxsize
         # Ray's own retries are off: the sweep tries again, and counts.
-        options = {"num_cpus": resources.cpus, "num_gpus": resources.gpus, "max_retries": 0}
-        self._task = ray.remote(**options)(run_cell)
+        # Its types know no parameter that has a default.
+        self._task: Any = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=0)(run_cell)
 
     def start(self, path: Path) -> Job:
         """Submit the cell in a run folder."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -258,7 +258,7 @@ class _Stop:
 
 
 @contextmanager
-def _stop_requests() -> Iterator[_Stop]:
+def _stop_requests() -> Generator[_Stop]:
     """Count signals for the duration; elsewhere than in the main thread, none."""
     stop = _Stop()
     if threading.current_thread() is not threading.main_thread():

@@ -33,7 +33,8 @@ def _train(given: argparse.Namespace) -> int:
             places = trackers.Wanted(given.tensorboard, given.wandb).trackers()
             session.train(run.config(), run.path, resume=True, quiet=False, trackers=places)
     except session.Interrupted:
-        return 130
+        print(f"saved; go on with: rl-depth train --resume --out {given.run}", file=sys.stderr)
+        signals.exit_interrupted()
     except (ConfigError, RunError) as error:
         print(f"rl-depth: error: {error}", file=sys.stderr)
         return exit_code(error)

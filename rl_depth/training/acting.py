@@ -17,14 +17,15 @@ Carry = Any
 
 
 class Policy:
-    """Chooses actions for all environments at once.
+    """Chooses actions for all environments at once."""
 
-    Attributes:
-      most: the largest number of block applications that an action may take, of a policy that chooses it for each
-        state; 0 for one that does not.
-    """
+    @property
+    def most(self) -> int:
+        """The largest number of block applications that an action may take, where a policy chooses it for each state.
 
-    most: int = 0
+        0 where it does not.
+        """
+        return 0
 
     def begin(self, key: jax.Array) -> Carry:
         """What one environment's episode begins with; no leading axis. It does not depend on parameters."""
@@ -56,7 +57,12 @@ class Halting(Policy):
     """A policy that chooses how often it applies its block: ``choose(state, goal, key) -> action, applications``."""
 
     choose: Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
-    most: int
+    largest: int
+
+    @property
+    def most(self) -> int:
+        """As `Policy.most`."""
+        return self.largest
 
     def begin(self, key: jax.Array) -> Carry:
         """Nothing has been spent."""

@@ -33,7 +33,11 @@ def begin_session(run: runs.Run, trainer: Trainer, epoch: int, before: Config) -
     sizes = {name: getattr(env, name) for name in ("state_size", "goal_size", "action_size")}
     about = {name: getattr(env, name) for name in ("goal_radius", "episode_length", "backend")}
     collector = config.collector()
-    session = {"started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "command": sys.argv, "from_epoch": epoch}
+    session: dict[str, Any] = {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "command": sys.argv,
+        "from_epoch": epoch,
+    }
     session |= {**device.describe(), "mesh": trainer.layout.shape}
     sessions = meta.get("sessions", [])
     history = meta.get("history") or [{"epoch": 0, **_changeable(before)}]

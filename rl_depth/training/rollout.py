@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from brax.envs.base import State
 
-from rl_depth.envs.base import GoalEnv
+from rl_depth.envs.base import GoalEnv, observation
 
 from .acting import Carry, Policy, begin_all
 from .replay import Transitions
@@ -42,7 +42,7 @@ def collect(env: GoalEnv, policy: Policy, rollout: Rollout, length: int, key: ja
 
     def step(rollout: Rollout, key: jax.Array) -> tuple[Rollout, Transitions]:
         action_key, reset_key = jax.random.split(key)
-        state, goal = split_observation(env, rollout.env.obs)
+        state, goal = split_observation(env, observation(rollout.env))
         action, carry = policy.act(rollout.carry, state, goal, action_key)
         env_state = jax.vmap(env.step)(rollout.env, action)
         steps = rollout.steps + 1
@@ -100,13 +100,13 @@ def evaluate(env: GoalEnv, policy: Policy, reset_keys: jax.Array, key: jax.Array
 
     def step(running: tuple[Any, ...], key: jax.Array) -> tuple[tuple[Any, ...], None]:
         state, totals, spent, carry = running
-        action, carry = policy.act(carry, *split_observation(env, state.obs), key)
+        action, carry = policy.act(carry, *split_observation(env, observation(state)), key)
         if policy.most:
             spent = spent + totals.alive[:, None] * jax.nn.one_hot(policy.spent(carry) - 1, policy.most)
         state = jax.vmap(env.step)(state, action)
         return (state, totals.add(state), spent, carry), None
 
-    observed, goal = split_observation(env, state.obs)
+    observed, goal = split_observation(env, observation(state))
     apart = jnp.linalg.norm(env.achieved_goal(observed) - goal, axis=-1)
     begun = {"goal_distance": state.info["goal_distance"], "solved_at_start": (apart < env.goal_radius).astype(float)}
     carry = begin_all(policy, episodes, jax.random.fold_in(key, _BEGIN))
@@ -198,7 +198,7 @@ def record(env: GoalEnv, policy: Policy, key: jax.Array) -> tuple[State, dict[st
 
     def step(running: tuple[State, Carry], key: jax.Array) -> tuple[tuple[State, Carry], dict[str, jax.Array]]:
         state, carry = running
-        observed, goal = split_observation(env, state.obs)
+        observed, goal = split_observation(env, observation(state))
         action, carry = policy.act(carry, observed[None], goal[None], key)
         state = env.step(state, action[0])
         return (state, carry), show(state)

@@ -121,6 +121,7 @@ class _Best:
     """Each seed's parameters at the evaluation with its best value of a metric, the earliest of equals."""
 
     def __init__(self, config: Config, restored: Mapping[str, np.ndarray]):
+        assert config.keep_best is not None
         self._metric = config.keep_best
         self._first = config.seed
         self._sign = -1.0 if lower_is_better(config.keep_best) else 1.0

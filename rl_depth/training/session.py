@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -96,7 +96,7 @@ def _check_best(config: Config, programs: Programs, like: TrainState) -> None:
 
 
 @contextmanager
-def _hold(path: Path, config: Config, resume: bool) -> Iterator[runs.Run]:
+def _hold(path: Path, config: Config, resume: bool) -> Generator[runs.Run]:
     """`runs.hold`, by the first process for all."""
     with ExitStack() as stack:
         hosts.on_first(lambda: stack.enter_context(runs.hold(path, config, resume, change=True)))
@@ -115,7 +115,8 @@ class _Clock:
     @classmethod
     def of(cls, timing: Sequence[dict[str, Any]], place: dict[str, int]) -> _Clock:
         last = timing[-1] if timing else {}
-        clock = cls(*(float(last.get(f"{name}_seconds", 0.0)) for name in ("train", "collect", "learn")))
+        train, collect, learn = (float(last.get(f"{name}_seconds", 0.0)) for name in ("train", "collect", "learn"))
+        clock = cls(train, collect, learn)
         clock.before = clock._now(place)
         return clock
 
@@ -331,7 +332,7 @@ class _Session:
                 self.reporter.say(f"seed {self.config.seed + i} diverged in epoch {diverged}: stopped there")
                 continue
             own = {name: values[i] for name, values in episodes.items()}
-            row = {**place, "seed": self.config.seed + i, "split": self.trainer.eval_env.split}
+            row: dict[str, Any] = {**place, "seed": self.config.seed + i, "split": self.trainer.eval_env.split}
             row |= metrics.summarise(own) | {name: float(values[i]) for name, values in losses.items()}
             varied = {"hyper": {name: of[i] for name, of in per_seed.items()}} if per_seed else {}
             rows.append(row | varied | {"by_difficulty": metrics.by_difficulty(own)})
@@ -346,7 +347,7 @@ class _Session:
 
 
 @contextmanager
-def _none_left_empty(run: runs.Run) -> Iterator[None]:
+def _none_left_empty(run: runs.Run) -> Generator[None]:
     """Take the folder away again if there was no memory for the first checkpoint of its run."""
     try:
         yield
@@ -357,7 +358,7 @@ def _none_left_empty(run: runs.Run) -> Iterator[None]:
 
 
 @contextmanager
-def _failures_noted(run: runs.Run) -> Iterator[None]:
+def _failures_noted(run: runs.Run) -> Generator[None]:
     """Write the reason into ``status.json`` when a run fails; OS errors become a `RunError` of one line."""
     try:
         yield

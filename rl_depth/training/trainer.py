@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -131,9 +132,11 @@ class Trainer:
         """Step the environments with the policy and store what they did; begins an epoch."""
 
         def policy(observed: jax.Array, goal: jax.Array, key: jax.Array) -> jax.Array:
-            return agent.act(own.params, observed, goal, key, depth)
+            return agent.act(params, observed, goal, key, depth)
 
         agent, own = (self.collector, state.collector) if self.collector else (self.agent, state.agent)
+        assert own is not None
+        params = own.params
         depth = None if self.config.collect_depth is None else jnp.int32(self.config.collect_depth)
         key = _key(state.seed, _COLLECT, state.epoch)
         rolled, transitions = rollout.collect(self.env, Plain(policy), state.rollout, self.config.unroll, key)
@@ -144,6 +147,7 @@ class Trainer:
         own, metrics = self._learn(self.agent, state.agent, state, _LEARNER_LEARN if self.collector else _LEARN)
         new = state.replace(agent=own)
         if self.collector:
+            assert state.collector is not None
             collector, its_metrics = self._learn(self.collector, state.collector, state, _LEARN)
             new, metrics = new.replace(collector=collector), metrics | _of_collector(its_metrics)
         return _keep_if_finite(state, new, metrics), metrics
@@ -185,7 +189,10 @@ class Trainer:
             return by_mode | {f"drawn_{name}": by_draws[name] for name in by_draws if name not in _OF_THE_START}
 
         found = episodes(self.agent, state.agent)
-        return found | _of_collector(episodes(self.collector, state.collector)) if self.collector else found
+        if not self.collector:
+            return found
+        assert state.collector is not None
+        return found | _of_collector(episodes(self.collector, state.collector))
 
 
 def _key(seed: jax.Array, stream: int, epoch: jax.Array) -> jax.Array:
@@ -220,7 +227,7 @@ class Programs:
 
     init: Callable[[jax.Array], TrainState]
     collect: Callable[[TrainState], TrainState]
-    learn: Callable[[TrainState], tuple[TrainState, Metrics]]
+    learn: jax.stages.Wrapped  # TrainState -> TrainState, Metrics; its memory can be asked for
     evaluate: Callable[[TrainState], dict[str, jax.Array]]
 
     @classmethod
@@ -232,7 +239,7 @@ class Programs:
             place = shardings(layout, jax.eval_shape(jax.vmap(trainer.init), seeds_of(trainer.config)))
         logged = layout.whole
 
-        def on_devices(program: Callable[..., Any], given: Any, found: Any, **options: Any) -> Callable[..., Any]:
+        def on_devices(program: Callable[..., Any], given: Any, found: Any, **options: Any) -> jax.stages.Wrapped:
             return jax.jit(layout.over_seeds(program), in_shardings=given, out_shardings=found, **options)
 
         physics = {"compiler_options": physics_options(trainer.env)}
@@ -245,10 +252,12 @@ class Programs:
         )
 
     def compile(self, state: TrainState) -> Programs:
-        """The same programs, compiled for states like this one."""
+        """The same programs, compiled for states like this one, each while the next is traced."""
         like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
-        lowered = {name: getattr(self, name).lower(like) for name in ("collect", "learn", "evaluate")}
-        return Programs(init=self.init, **{name: program.compile() for name, program in lowered.items()})
+        with ThreadPoolExecutor() as pool:
+            names = ("learn", "evaluate", "collect")  # those that take longest first
+            made = {name: pool.submit(getattr(self, name).lower(like).compile) for name in names}
+        return Programs(init=self.init, **{name: program.result() for name, program in made.items()})
 
 
 def shardings(layout: Layout, like: TrainState) -> TrainState | None:

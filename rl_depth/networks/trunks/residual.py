@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ...config import TrunkConfig
-from ..block import Block, Params
+from ..block import Block, Params, applied
 from .base import Application, Trunk
 
 
@@ -18,7 +18,7 @@ class Residual(Trunk):
     ) -> jax.Array:
         """One block; nothing in it is random."""
         del key
-        return self._block.apply({"params": weights}, h, x, jnp.stack([i / count, 1 / count]))
+        return applied(self._block, weights, Block.__call__, h, x, jnp.stack([i / count, 1 / count]))
 
     def draw_block(self, key: jax.Array) -> Params:
         """Weights of one block."""

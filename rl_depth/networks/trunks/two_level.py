@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ...config import TrunkConfig
-from ..block import Params
+from ..block import Block, Params, applied
 from .base import Application
 from .residual import Residual
 
@@ -55,7 +55,7 @@ class TwoLevel(Residual):
         rounds, steps = self.config.rounds, self.config.fast_steps
 
         def call(own: Params, z: jax.Array, heard: jax.Array) -> jax.Array:
-            return self._block.apply({"params": own}, z, heard, phase)
+            return applied(self._block, own, Block.__call__, z, heard, phase)
 
         def fast_steps(own: Params, low: jax.Array, heard: jax.Array, number: int) -> jax.Array:
             return lax.scan(lambda z, _: (call(own, z, heard), None), low, None, number)[0]
@@ -68,7 +68,8 @@ class TwoLevel(Residual):
         def turns(levels: _Levels, own: tuple[Params, Params], x: jax.Array, number: int) -> _Levels:
             return lax.scan(lambda both, _: (turn(both, own, x), None), levels, None, number)[0]
 
-        levels = tuple(jnp.split(h, 2, axis=-1))
+        high, low = jnp.split(h, 2, axis=-1)
+        levels = (high, low)
         if not self.config.one_step:
             return jnp.concatenate(turns(levels, (slow, fast), x, rounds), axis=-1)
         held = lax.stop_gradient

@@ -183,7 +183,7 @@ def test_the_table_names_every_run_its_differences_versions_and_machine(page):
 
 
 def test_text_of_runs_stays_text(fabricate, tmp_path, browser):
-    run = fabricate(tmp_path / "runs" / "<img src=q onerror=alert(1)>'\"&$x^", 0.5, env=EVIL, seeds=2)
+    run = fabricate(tmp_path / "runs" / "<img src=q onerror=alert(1)>'\"&$x^", 0.5, seeds=2)
     (run.path / "status.json").write_text(
         json.dumps({"state": "failed", "reason": "</table><script>alert(2)</script>"})
     )

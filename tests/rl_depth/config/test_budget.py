@@ -11,7 +11,7 @@ budgets = st.fixed_dictionaries(
     {},
     optional={
         "depth": some,
-        "samples": some.map(lambda n: n + 2),
+        "samples": st.integers(3, 4096),
         "noise": st.floats(1e-6, 1e6),
         "subgoals": some,
     },

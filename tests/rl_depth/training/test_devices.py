@@ -19,8 +19,8 @@ _HERE = Path(__file__).parent
 # Small pieces, so that gathering a state takes many; then the command as a user starts it.
 _IN_PIECES = """
 import sys
-from rl_depth import hosts
-from rl_depth.cli import main
+from rl_depth.cli.main import main
+from rl_depth.training import hosts
 hosts._CHUNK_BYTES = 4096
 main(sys.argv[1:])
 """
@@ -31,7 +31,7 @@ def test_every_mesh_gives_the_numbers_of_one_device():
     # Devices may wait for each other long where they are more than the cores, and others use those too.
     flags = "--xla_force_host_platform_device_count=4 --xla_cpu_collective_call_terminate_timeout_seconds=600"
     environment = os.environ | {"XLA_FLAGS": flags}
-    environment["PYTHONPATH"] = os.pathsep.join([str(_HERE), environment.get("PYTHONPATH", "")])
+    environment["PYTHONPATH"] = os.pathsep.join([str(_HERE.parent), environment.get("PYTHONPATH", "")])
     command = [sys.executable, _HERE / "spread_run.py"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
