@@ -120,6 +120,10 @@ class Frontier:
     pairs: list[Pair]
     train_flops: dict[str, float]
 
+    def training(self, point: Point) -> float:
+        """Operations of one seed's gradient steps, of the agents that a point is of."""
+        return self.train_flops[point.run] if point.run else next(iter(self.train_flops.values()))
+
     def to_json(self) -> dict[str, Any]:
         """As plain types."""
         return asdict(self)

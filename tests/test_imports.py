@@ -46,7 +46,7 @@ ANALYSIS = {
     "inspection": "plots",
     "frontier": "meaning plots significance",
     "grid": "aggregate plots runs written",
-    "report": "aggregate compare extrapolation meaning plots runs significance thresholds written",
+    "report": "aggregate compare extrapolation frontier meaning plots runs significance thresholds written",
 }
 
 # Within a room: files, from the one that imports none of the others.

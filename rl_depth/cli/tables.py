@@ -219,14 +219,16 @@ def show_frontiers(found: Sequence[Any]) -> None:
     """Of each `analysis.frontier.Frontier` its points, what doubling buys, and ways at one price."""
     for one in found:
         far = [f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}" for low, high in one.bins]
-        right = ("kFLOP", "layers", "seeds", one.metric, *far, "front (FLOP)", "front (layers)")
+        right = ("kFLOP", "layers", "TFLOP", "seeds", one.metric, *far, "front (FLOP)", "front (layers)")
         title = (
             f"{one.env}: mean [95% interval], all and by goal distance; price of an action in operations and in dense\n"
-            "layers in sequence; front: * where no other is as good for as little, and in which share of resamples"
+            "layers in sequence, and of a seed's gradient steps (TFLOP); front: * where no other is as good for as\n"
+            "little, and in which share of resamples"
         )
         table = empty_table(title, ("run", "budget"), right)
         for point in one.points:
-            price = [f"{point.flops / 1e3:,.0f}", f"{point.serial:.3g}", str(point.seeds)]
+            price = [f"{point.flops / 1e3:,.0f}", f"{point.serial:.3g}", f"{one.training(point) / 1e12:.3g}"]
+            price.append(str(point.seeds))
             levels = [f"{value:.2f}" for value in point.by_difficulty]
             front = [_on_front(point.on_front[name], point.front_share[name]) for name in ("flops", "serial")]
             mean = _estimate({"value": point.mean, "low": point.low, "high": point.high})
