@@ -4,7 +4,7 @@ Inside, imports go one way: errors, numbers, budget, specs, supervision and trun
 checks; experiment; foreign; parser; presets.
 """
 
-from .budget import BUDGET_FORMS, Budget
+from .budget import BUDGET_FORMS, NEIGHBOURS, Budget
 from .checks import PER_SEED, check_depth, check_halt
 from .errors import ConfigError, InputError, RunError, exit_code
 from .experiment import Config
@@ -21,6 +21,7 @@ from .types import is_switch, read_option
 __all__ = [
     "BUDGET_FORMS",
     "HALT_FORMS",
+    "NEIGHBOURS",
     "NETWORKS",
     "PER_SEED",
     "PRESETS",

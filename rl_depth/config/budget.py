@@ -7,23 +7,28 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 Rank = Literal["energy", "medoid"]
-Score = Literal["min", "sum", "graph"]
+Score = Literal["min", "sum", "graph", "gaussian"]
+Pick = Literal["best", "bound", "draw"]
 Source = Literal["free", "replay"]
 
 BUDGET_FORMS = (
     "mode, or some of depth=LAYERS, samples=K, noise=SIGMA, hold=STEPS, rank=energy|medoid, subgoals=M, replan=STEPS, "
-    "score=min|sum|graph, source=free|replay, oracle=CELLS"
+    "score=min|sum|graph|gaussian, pick=best|bound|draw, source=free|replay, oracle=CELLS"
 )
+
+NEIGHBOURS = 4
+"""One in so many candidates is a neighbour, itself included, over which a lower bound is taken."""
 
 _PLAIN = "mode"
 _MOST = {"depth": 2**31 - 1, "samples": 4096, "subgoals": 4096, "hold": 10**6, "replan": 10**6, "oracle": 1000}
-_WORDS = {"rank": get_args(Rank), "score": get_args(Score), "source": get_args(Source)}
+_WORDS = {"rank": get_args(Rank), "score": get_args(Score), "pick": get_args(Pick), "source": get_args(Source)}
 # What each option is an option of: without one of these it would do nothing.
 _NEEDS = {
     "hold": ("samples", "noise"),
     "rank": ("samples",),
     "replan": ("subgoals", "oracle"),
     "score": ("subgoals",),
+    "pick": ("subgoals",),
     "source": ("subgoals",),
 }
 
@@ -42,8 +47,12 @@ class Budget:
       rank: how one of several samples is chosen: by the critic's energy, or the one nearest to all others.
       subgoals: candidates to pursue on the way to the commanded goal; 0 for none.
       replan: steps that a subgoal is pursued before candidates are drawn anew.
-      score: how candidates are ranked: by the smaller energy of both hops, by their sum, or by the shortest path over
-        all candidates.
+      score: how candidates are ranked: by the smaller energy of both hops, by their sum, by the shortest path over
+        all candidates, or by how near they are to the waypoint that contrastive planning solves for
+        (arXiv 2403.04082).
+      pick: the candidate of the best score; of the best lower bound of it among its neighbours; or one drawn with the
+        exponential of its score as weight. The more candidates, the surer the first takes one that the critic is wrong
+        about.
       source: where candidates come from: the free space of a maze, or states of the replay buffer.
       oracle: pursue the cell of a maze so many steps ahead on the shortest path: no policy, but what a perfect choice
         of subgoals could gain. 0 for none.
@@ -57,6 +66,7 @@ class Budget:
     subgoals: int = 0
     replan: int = 1
     score: Score = "min"
+    pick: Pick = "best"
     source: Source = "free"
     oracle: int = 0
 
@@ -72,6 +82,10 @@ class Budget:
                 raise ValueError(f"{name}={getattr(self, name)}: has no effect without {' or '.join(needed)}")
         if self.rank != "energy" and (self.samples or 1) < 3:
             raise ValueError(f"rank={self.rank}: needs at least 3 samples")
+        if self.pick != "best" and self.score not in ("min", "sum"):
+            raise ValueError(f"pick={self.pick}: needs score=min or score=sum, not {self.score}")
+        if self.pick == "bound" and self.subgoals < 2 * NEIGHBOURS:
+            raise ValueError(f"pick={self.pick}: needs at least {2 * NEIGHBOURS} subgoals")
         if self.subgoals and self.oracle:
             raise ValueError(f"oracle={self.oracle}: takes the place of subgoals; drop one")
 
@@ -106,7 +120,7 @@ class Budget:
         if self.samples or self.noise:
             ways.append(("latents" if self.noise else "draws") + (" by medoid" if self.rank == "medoid" else ""))
         if self.subgoals:
-            ways.append(f"{self.source} subgoals by {self.score}")
+            ways.append(f"{self.source} subgoals by {self.score}" + ("" if self.pick == "best" else f" ({self.pick})"))
         if self.oracle:
             ways.append("oracle")
         return " and ".join(ways) or "depth"

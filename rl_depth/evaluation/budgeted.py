@@ -20,6 +20,8 @@ from ..config import Budget, Config, check_depth
 from ..training.acting import Policy
 from .subgoals import Planner
 
+_PICK = 2**31 - 1  # stream of keys that candidates are picked with; their own are the first ones
+
 
 class Spend(flax.struct.PyTreeNode):
     """The numbers of a budget; traced."""
@@ -49,7 +51,7 @@ class Shape:
     Attributes:
       samples: bound ``K``; 0 for the mode alone.
       latents: whether samples are latent trajectories.
-      rank: as in `Budget`, and so are ``score`` and ``source``.
+      rank: as in `Budget`, and so are ``score``, ``pick`` and ``source``.
       subgoals: bound ``M``; 0 for none.
       oracle: whether it knows the shortest path.
     """
@@ -59,6 +61,7 @@ class Shape:
     rank: str
     subgoals: int
     score: str
+    pick: str
     source: str
     oracle: bool
 
@@ -71,6 +74,7 @@ class Shape:
             rank=budget.rank,
             subgoals=_bound(budget.subgoals),
             score=budget.score,
+            pick=budget.pick,
             source=budget.source,
             oracle=budget.oracle > 0,
         )
@@ -159,9 +163,10 @@ class Budgeted(Policy):
         """A subgoal ``[G]`` on the way from ``state [X]`` to ``goal [G]``, or that goal itself."""
         if self.shape.oracle:
             return self.env.goal_ahead(jnp.concatenate([state, goal]), self.spend.oracle)
-        planner = Planner(self.agent, self.params, self.env, self.shape.score, self.spend.depth)
+        planner = Planner(self.agent, self.params, self.env, self.shape.score, self.shape.pick, self.spend.depth)
         candidates = planner.candidates(state, goal, key, self.shape.subgoals, self.states)
-        return planner.best(state, goal, candidates, self.spend.subgoals)
+        pick_key = jax.random.fold_in(key, _PICK)
+        return planner.best(state, goal, candidates, self.spend.subgoals, pick_key)
 
     def choose(self, state: jax.Array, goal: jax.Array, key: jax.Array) -> jax.Array:
         """An action ``[A]`` in ``state [X]`` towards ``goal [G]``."""

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from ..agents import Algorithm, Batch, losses
 from ..agents.cost import GRAPH_HOPS
+from ..config import NEIGHBOURS
 
 
 class Candidates(flax.struct.PyTreeNode):
@@ -34,7 +35,7 @@ class Planner:
       agent: the networks.
       params: their parameters.
       env: lifts goals to states where it can.
-      score: as in `config.Budget`.
+      score, pick: as in `config.Budget`.
       depth: dense layers of the actor; traced.
     """
 
@@ -42,6 +43,7 @@ class Planner:
     params: dict[str, Any]
     env: Any
     score: str
+    pick: str
     depth: jax.Array
 
     def candidates(
@@ -62,8 +64,13 @@ class Planner:
             states = self.env.lift(jnp.broadcast_to(state, (count, *state.shape)), goals)
         return Candidates(states, goals)
 
-    def best(self, state: jax.Array, goal: jax.Array, candidates: Candidates, count: jax.Array) -> jax.Array:
-        """The goal ``[G]`` to pursue from ``state [X]`` to ``goal [G]``, among the first ``count`` candidates."""
+    def best(
+        self, state: jax.Array, goal: jax.Array, candidates: Candidates, count: jax.Array, key: jax.Array
+    ) -> jax.Array:
+        """The goal ``[G]`` to pursue from ``state [X]`` to ``goal [G]``, among the first ``count`` candidates.
+
+        ``key`` is what ``pick=draw`` draws with.
+        """
         bound = len(candidates.goals)
         goals = jnp.concatenate([candidates.goals, goal[None]])
         ahead, psi = self._codes(jnp.broadcast_to(state, (bound + 1, *state.shape)), goals)
@@ -75,7 +82,16 @@ class Planner:
             between = self._between(candidates, psi[:-1])
             return goals[shortest_first_hop(first, last, between, there)]
         weaker = jnp.minimum(first[:-1], last)
-        value = weaker if self.score == "min" else first[:-1] + last
+        if self.score == "gaussian":
+            here = self._psi(state, self.env.achieved_goal(state))
+            waypoint = gaussian_waypoint(behind, psi[:-1], there, here, psi[-1])
+            value = -jnp.sum(jnp.square(psi[:-1] - waypoint), axis=-1)
+        else:
+            value = weaker if self.score == "min" else first[:-1] + last
+        if self.pick == "bound":
+            value = lower_bound(value, psi[:-1], there)
+        if self.pick == "draw":  # the largest after Gumbel noise is drawn with the softmax as weight
+            value += jax.vmap(lambda i: jax.random.gumbel(jax.random.fold_in(key, i)))(jnp.arange(bound))
         chosen = jnp.argmax(jnp.where(there, value, -jnp.inf))
         return jnp.where(weaker[chosen] > first[-1], goals[chosen], goal)
 
@@ -90,6 +106,10 @@ class Planner:
         """``phi [..., D]`` of states and the actor's actions towards goals, and ``psi [..., D]`` of the goals."""
         actions = self.agent.act(self.params, states, goals, None, self.depth)
         return self.agent.encode(self.params, Batch(states, actions, goals))
+
+    def _psi(self, state: jax.Array, goal: jax.Array) -> jax.Array:
+        action = jnp.zeros(self.agent.action_size)
+        return self.agent.encode(self.params, Batch(state, action, goal))[1]
 
     def _energy(self, phi: jax.Array, psi: jax.Array) -> jax.Array:
         return losses.energy(self.agent.energy_name, phi, psi)
@@ -114,3 +134,42 @@ def shortest_first_hop(first: jax.Array, last: jax.Array, between: jax.Array, th
     near, far, hops = (jnp.square(top - energy) for energy in energies)
     left = jax.lax.fori_loop(0, GRAPH_HOPS - 1, lambda _, d: jnp.minimum(d, (hops + d).min(axis=1)), far)
     return jnp.argmin(near + jnp.append(left, 0.0))
+
+
+def lower_bound(value: jax.Array, psi: jax.Array, there: jax.Array) -> jax.Array:
+    """Mean less standard deviation of each candidate's ``value [M]`` over the candidates nearest to it: ``[M]``.
+
+    The best of many values is the one whose error is largest, the more so the more there are. A share of all candidates
+    stands for each, one in ``NEIGHBOURS``, so that errors cancel the better the more there are. Distances are between
+    ``psi [M, D]``, which a critic puts near each other where one is soon reached from the other, and walls apart.
+    """
+    apart = jnp.sum(jnp.square(psi[:, None] - psi), axis=-1)
+    apart = jnp.where(there, apart, jnp.inf)
+    nearest = jnp.argsort(apart, axis=1)  # [M, M]: itself first
+    near = jnp.arange(len(value)) < there.sum() // NEIGHBOURS
+    mean = jnp.mean(value[nearest], axis=1, where=near)
+    return mean - jnp.std(value[nearest], axis=1, where=near)
+
+
+def gaussian_waypoint(phi: jax.Array, psi: jax.Array, there: jax.Array, start: jax.Array, goal: jax.Array) -> jax.Array:
+    """The most likely code ``[D]`` half way between two, in closed form: one linear solve.
+
+    Contrastive planning (arXiv 2403.04082): with ``psi ~ N(0, c I)`` and ``phi = A psi`` codes on the way have precision ``(c + 1)/c I + c/(c + 1) A'A`` and
+    information ``A psi_start + A' psi_goal``. The paper trains ``A``; here it is fitted to the candidates by least
+    squares, with a ridge, and ``c`` is their mean square.
+
+    Args:
+      phi, psi: codes of the candidates as states and as goals, ``[M, D]``.
+      there: which candidates there are, ``[M]``.
+      start, goal: ``psi`` of both ends, ``[D]``.
+    """
+    size = psi.shape[-1]
+    phi, psi = (jnp.where(there[:, None], codes, 0.0) for codes in (phi, psi))
+    c = jnp.sum(jnp.square(psi)) / (size * there.sum())
+    gram = psi.T @ psi + _RIDGE * c * there.sum() * jnp.eye(size)
+    a = jnp.linalg.solve(gram, psi.T @ phi).T  # [D, D]
+    precision = (c + 1) / c * jnp.eye(size) + c / (c + 1) * a.T @ a
+    return jnp.linalg.solve(precision, a @ start + a.T @ goal)
+
+
+_RIDGE = 1e-2  # of the mean square of the codes

@@ -101,7 +101,8 @@ def test_an_action_takes_what_the_actor_takes():
 
 BUDGETS = [
     "mode", "samples=1", "samples=8", "samples=8,rank=medoid", "noise=0.1", "samples=8,noise=0.1", "subgoals=8",
-    "subgoals=8,score=sum", "subgoals=8,score=graph", "samples=4,subgoals=4",
+    "subgoals=8,score=sum", "subgoals=8,score=graph", "samples=4,subgoals=4", "subgoals=8,pick=bound",
+    "subgoals=8,score=gaussian", "subgoals=8,score=sum,pick=draw",
 ]  # fmt: skip
 
 

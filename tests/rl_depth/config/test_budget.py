@@ -55,6 +55,9 @@ def test_the_forms_of_the_issue():
         ("hold=3", "has no effect without samples or noise"),
         ("replan=3,samples=2", "has no effect without subgoals or oracle"),
         ("source=replay", "has no effect without subgoals"),
+        ("pick=bound", "has no effect without subgoals"),
+        ("subgoals=8,score=graph,pick=draw", "needs score=min or score=sum, not graph"),
+        ("subgoals=7,pick=bound", "needs at least 8 subgoals"),
         ("subgoals=4,oracle=1", "takes the place of subgoals"),
     ],
 )

@@ -13,7 +13,7 @@ from rl_depth import runs
 from rl_depth.config import Budget, Config, ConfigError
 from rl_depth.evaluation import capability, policy, spending
 from rl_depth.evaluation.budgeted import Budgeted, Shape, Spend, check_budget, medoid
-from rl_depth.evaluation.subgoals import shortest_first_hop
+from rl_depth.evaluation.subgoals import gaussian_waypoint, lower_bound, shortest_first_hop
 from rl_depth.training.acting import begin_all
 from rl_depth.training.trainer import make_agent, make_env
 
@@ -61,7 +61,17 @@ def test_samples_are_draws_and_the_best_of_more_is_no_worse(one, begun):
 
 
 @pytest.mark.parametrize(
-    "budget", ["samples=3", "samples=3,rank=medoid", "samples=3,noise=0.3", "subgoals=3", "subgoals=3,score=graph"]
+    "budget",
+    [
+        "samples=3",
+        "samples=3,rank=medoid",
+        "samples=3,noise=0.3",
+        "subgoals=3",
+        "subgoals=3,score=graph",
+        "subgoals=9,score=gaussian",
+        "subgoals=9,pick=bound",
+        "subgoals=9,score=sum,pick=draw",
+    ],
 )
 def test_what_is_chosen_does_not_depend_on_the_bound(one, begun, budget):
     budget = Budget.parse(budget)
@@ -142,6 +152,41 @@ def test_the_graph_takes_several_short_hops_for_a_long_one():
     assert shortest_first_hop(first, last, between, jnp.ones(3, bool)) == 0
     assert shortest_first_hop(first, last, between, jnp.array([False, True, True])) == 1
     assert shortest_first_hop(first, last, between, jnp.array([False, False, True])) == 3, "the goal at once"
+
+
+def test_a_lower_bound_prefers_a_good_region_to_one_lucky_candidate():
+    """Eight candidates lie in two groups; one is overrated, and its neighbours are poor."""
+    psi = jnp.array([[0.0], [0.1], [0.2], [0.3], [9.0], [9.1], [9.2], [9.3]])
+    value = -jnp.array([1.0, 1.1, 1.0, 1.1, 3.0, 0.5, 3.0, 3.0])
+    there = jnp.ones(8, bool)
+    assert jnp.argmax(value) == 5 and jnp.argmax(lower_bound(value, psi, there)) < 4
+    alone = lower_bound(jnp.append(value, 9.0), jnp.append(psi, 0.15)[:, None], jnp.append(there, False))
+    np.testing.assert_allclose(alone[:8], lower_bound(value, psi, there), rtol=1e-6)
+    np.testing.assert_allclose(
+        lower_bound(value, psi, there)[0], np.mean([-1.0, -1.1]) - np.std([-1.0, -1.1]), rtol=1e-5
+    )
+
+
+def test_the_closed_form_is_the_mean_of_codes_on_the_way():
+    """Against the Gaussian it comes from: psi_0 ~ N(0, c I), then twice psi' ~ N(c/(c + 1) A psi, c/(c + 1) I)."""
+    rng = np.random.default_rng(0)
+    size, c = 3, 2.0
+    a, _ = np.linalg.qr(rng.normal(size=(size, size)))  # a rotation leaves the marginal as it is
+    psi = rng.normal(size=(4000, size)) * np.sqrt(c)
+    psi *= np.sqrt(c / np.mean(psi**2))
+    start, goal = rng.normal(size=(2, size))
+    mean, noise = c / (c + 1) * a, c / (c + 1) * np.eye(size)
+    precision = np.linalg.inv(noise) + mean.T @ np.linalg.inv(noise) @ mean
+    expected = np.linalg.solve(precision, np.linalg.inv(noise) @ mean @ start + mean.T @ np.linalg.inv(noise) @ goal)
+    found = gaussian_waypoint(
+        jnp.array(psi @ a.T), jnp.array(psi), jnp.ones(4000, bool), jnp.array(start), jnp.array(goal)
+    )
+    np.testing.assert_allclose(found, expected, atol=0.02)
+
+
+def test_a_drawn_candidate_differs_from_key_to_key(one, begun):
+    picked = {one(*begun, budget="subgoals=8,score=sum,pick=draw", key=jax.random.key(i)).tobytes() for i in range(6)}
+    assert len(picked) > 1
 
 
 def test_rows_of_several_budgets_share_their_episodes(run):
