@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -109,8 +110,12 @@ class Policy:
         if not budget.subgoals or budget.source != "replay":
             return None
         if self._stored is None:
-            raise ConfigError("source=replay: an exported agent has no replay; load its run")
-        return jnp.asarray(self._stored())
+            raise ConfigError("source=replay: this agent was exported without states of its replay")
+        return self._states
+
+    @cached_property
+    def _states(self) -> jax.Array | None:
+        return None if self._stored is None else jnp.asarray(self._stored())
 
     def _check(self, budget: Budget | str) -> Budget:
         budget = Budget.parse(budget) if isinstance(budget, str) else budget
@@ -290,6 +295,8 @@ def _stored_states(run: runs.Run, index: int, epoch: int, size: int) -> np.ndarr
 def export(run: runs.Run | Path | str, file: Path, seed: int | None = None, *, epoch: int | str = "latest") -> Policy:
     """Write one agent, with all that `load` needs, to one safetensors file.
 
+    States that subgoals are drawn from are among it if the checkpoint has a replay.
+
     Args:
       run: a run folder.
       file: to write.
@@ -307,6 +314,8 @@ def export(run: runs.Run | Path | str, file: Path, seed: int | None = None, *, e
     policy = load(run, seed, epoch=epoch)
     config = Which(seed=run.config().seed if seed is None else seed).of(run)
     arrays = {f"params{jax.tree_util.keystr(path)}": np.asarray(leaf) for path, leaf in _leaves(policy.params)}
+    with contextlib.suppress(runs.InputError):
+        arrays["states"] = np.asarray(policy.states_for(Budget(subgoals=1, source="replay")))
     runs.write_agent(file, arrays, config, policy.epoch)
     return policy
 
@@ -322,8 +331,13 @@ def _from_file(file: Path, seed: int | None) -> Policy:
     for name, (_, like) in zip(names, _leaves(template.params), strict=True):
         if name not in arrays or arrays[name].shape != like.shape or arrays[name].dtype != like.dtype:
             raise runs.InputError(f"{file}: lacks {name} of shape {list(like.shape)}")
-    leaves = [jnp.asarray(arrays[name]) for name in names]
-    return Policy(config, env, agent, jax.tree.unflatten(jax.tree.structure(template.params), leaves), epoch)
+    params = jax.tree.unflatten(jax.tree.structure(template.params), [jnp.asarray(arrays[name]) for name in names])
+    states = arrays.get("states")
+    if states is None:
+        return Policy(config, env, agent, params, epoch)
+    if states.ndim != 2 or states.shape[1] != env.state_size or states.dtype != np.float32 or not len(states):
+        raise runs.InputError(f"{file}: states have shape {list(states.shape)}, not [N, {env.state_size}]")
+    return Policy(config, env, agent, params, epoch, lambda: states)
 
 
 def _leaves(tree: Any) -> list[tuple[Any, Any]]:

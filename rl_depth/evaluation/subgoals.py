@@ -154,9 +154,9 @@ def lower_bound(value: jax.Array, psi: jax.Array, there: jax.Array) -> jax.Array
 def gaussian_waypoint(phi: jax.Array, psi: jax.Array, there: jax.Array, start: jax.Array, goal: jax.Array) -> jax.Array:
     """The most likely code ``[D]`` half way between two, in closed form: one linear solve.
 
-    Contrastive planning (arXiv 2403.04082): with ``psi ~ N(0, c I)`` and ``phi = A psi`` codes on the way have precision ``(c + 1)/c I + c/(c + 1) A'A`` and
-    information ``A psi_start + A' psi_goal``. The paper trains ``A``; here it is fitted to the candidates by least
-    squares, with a ridge, and ``c`` is their mean square.
+    Contrastive planning (arXiv 2403.04082): with ``psi ~ N(0, c I)`` and ``phi = A psi``, codes on the way have a
+    precision of ``(c + 1)/c I + c/(c + 1) A'A`` and information ``A psi_start + A' psi_goal``. The paper
+    trains ``A``; here it is fitted to the candidates by least squares, with a ridge, and ``c`` is their mean square.
 
     Args:
       phi, psi: codes of the candidates as states and as goals, ``[M, D]``.

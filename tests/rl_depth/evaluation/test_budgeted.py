@@ -10,7 +10,7 @@ import pytest
 
 import rl_depth
 from rl_depth import runs
-from rl_depth.config import Budget, Config, ConfigError
+from rl_depth.config import Budget, Config, ConfigError, InputError
 from rl_depth.evaluation import capability, policy, spending
 from rl_depth.evaluation.budgeted import Budgeted, Shape, Spend, check_budget, medoid
 from rl_depth.evaluation.subgoals import gaussian_waypoint, lower_bound, shortest_first_hop
@@ -224,11 +224,21 @@ def test_an_agent_without_a_critic_ranks_nothing():
             check_budget(config, make_env(config), actor, Budget.parse(budget))
 
 
-def test_depth_beside_a_budget_and_an_agent_without_its_replay_are_refused(one, run, begun, tmp_path):
+def test_depth_beside_a_budget_is_refused_and_an_exported_agent_has_all_that_budgets_need(one, run, begun, tmp_path):
     with pytest.raises(ValueError, match="say it in the budget"):
         one(*begun, depth=8, budget="samples=2")
     policy.export(run, tmp_path / "agent.safetensors")
     alone = rl_depth.load(tmp_path / "agent.safetensors")
-    np.testing.assert_array_equal(alone(*begun, budget="subgoals=4"), one(*begun, budget="subgoals=4"))
-    with pytest.raises(ConfigError, match="an exported agent has no replay"):
-        alone(*begun, budget="subgoals=4,source=replay")
+    for budget in ("subgoals=4", "subgoals=4,source=replay"):
+        np.testing.assert_array_equal(alone(*begun, budget=budget), one(*begun, budget=budget))
+
+
+def test_an_agent_without_a_replay_has_no_states_to_pursue(tmp_path):
+    config = Config(**TINY | {"env_steps": 400, "evals": 1, "checkpoint_replay": "off"})
+    run = rl_depth.train(config, out=tmp_path / "run", quiet=True)
+    with pytest.raises(InputError, match=r"source=replay: the checkpoint of epoch \d+ has no replay"):
+        spending.evaluate_budgets(run, capability.Protocol(episodes=1, budgets=(Budget(subgoals=2, source="replay"),)))
+    policy.export(run, tmp_path / "agent.safetensors")
+    alone, budget = rl_depth.load(tmp_path / "agent.safetensors"), "subgoals=2,source=replay"
+    with pytest.raises(ConfigError, match="exported without states of its replay"):
+        alone(jnp.zeros(4), jnp.ones(2), budget=budget)
