@@ -173,45 +173,54 @@ def matched(matches: Sequence[Match], file: Path) -> None:
 
 
 def thresholds(series: Sequence[Series], findings: Sequence[Finding], file: Path) -> None:
-    """One panel per environment (row) and metric (column): seeds, interquartile means, and jumps with their intervals.
+    """A panel per environment and way of acting (row) and metric (column): seeds, interquartile means, jumps.
 
-    From five seeds on, interquartile means have 95% bootstrap intervals.
+    Jumps have intervals. From five seeds on, interquartile means have 95% bootstrap intervals.
     """
-    environments = sorted({one.env for one in series})
-    metrics = list(dict.fromkeys(one.metric for one in series))
-    size = (1.0 + 3.4 * len(metrics), 0.8 + 2.6 * len(environments))
-    shape = (len(environments), len(metrics))
-    figure, panels = plt.subplots(*shape, figsize=size, squeeze=False, layout="constrained")
+    rows = sorted({(one.env, meaning.actor(one.metric)) for one in series})
+    columns = sorted({meaning.bare(one.metric) for one in series}, key=_order)
+    size = (1.0 + 3.4 * len(columns), 0.8 + 2.6 * len(rows))
+    figure, panels = plt.subplots(len(rows), len(columns), figsize=size, squeeze=False, layout="constrained")
     by_place = {(finding.env, finding.block, finding.metric): finding for finding in findings}
     lines = _lines(dict.fromkeys(one.block for one in series))
     for one in series:
         finding = by_place[one.env, one.block, one.metric]
-        panel = panels[environments.index(one.env), metrics.index(one.metric)]
-        colour, dashes = lines[one.block]
-        for depth, values in zip(one.depths, one.values, strict=True):
-            panel.plot(np.full(len(values), depth), values, "o", color=colour, alpha=0.3, ms=3, mew=0)
-        found = [iqm_interval(values) for values in one.values]
-        middle = [float(at.value) for at in found]
-        told = f"{one.block}: {finding.short}{_p(finding)}"
-        panel.plot(one.depths, middle, dashes, color=colour, label=told)
-        if min(map(len, one.values)) >= LEAST_SEEDS:
-            low, high = ([float(getattr(at, end)) for at in found] for end in ("low", "high"))
-            panel.vlines(one.depths, low, high, color=colour, lw=1.2)
-        for jump in finding.verdict.jumps:
-            panel.axvspan(jump.low, jump.high, color=colour, alpha=0.12, lw=0)
-            panel.axvline(jump.depth, color=colour, lw=1, ls="--")
-    for panel, environment, metric in (
-        (panels[i, j], environment, metric)
-        for i, environment in enumerate(environments)
-        for j, metric in enumerate(metrics)
-    ):
-        style(panel)
-        depth_axis(panel, [d for one in series if one.env == environment for d in one.depths])
-        panel.set_title(environment, fontsize=10)
-        panel.set_ylabel(metric_label(metric))
-        if panel.has_data():
+        row = rows.index((one.env, meaning.actor(one.metric)))
+        panel = panels[row, columns.index(meaning.bare(one.metric))]
+        panel.set_title(", ".join(filter(None, rows[row])), fontsize=10)
+        panel.set_ylabel(metric_label(meaning.bare(one.metric)))
+        _depth_curve(panel, one, finding, lines[one.block])
+    for (environment, _), across in zip(rows, panels, strict=True):
+        for panel in across:
+            if not panel.has_data():
+                panel.set_axis_off()
+                continue
+            style(panel)
+            depth_axis(panel, [d for one in series if one.env == environment for d in one.depths])
             panel.legend(fontsize=7, frameon=False)
     save(figure, file)
+
+
+def _order(metric: str) -> tuple[int, str]:
+    """Where a metric stands among others: those that have a label first, in that order."""
+    known = list(_LABELS)
+    return (known.index(metric) if metric in known else len(known), metric)
+
+
+def _depth_curve(panel: Axes, one: Series, finding: Finding, line: tuple[str, str]) -> None:
+    """Capability against depth, with the verdict in the legend."""
+    colour, dashes = line
+    for depth, values in zip(one.depths, one.values, strict=True):
+        panel.plot(np.full(len(values), depth), values, "o", color=colour, alpha=0.3, ms=3, mew=0)
+    found = [iqm_interval(values) for values in one.values]
+    middle = [float(at.value) for at in found]
+    panel.plot(one.depths, middle, dashes, color=colour, label=f"{one.block}: {finding.short}{_p(finding)}")
+    if min(map(len, one.values)) >= LEAST_SEEDS:
+        low, high = ([float(getattr(at, end)) for at in found] for end in ("low", "high"))
+        panel.vlines(one.depths, low, high, color=colour, lw=1.2)
+    for jump in finding.verdict.jumps:
+        panel.axvspan(jump.low, jump.high, color=colour, alpha=0.12, lw=0)
+        panel.axvline(jump.depth, color=colour, lw=1, ls="--")
 
 
 def _p(finding: Finding) -> str:

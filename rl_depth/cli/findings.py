@@ -175,3 +175,21 @@ def report(
         write_json(json, made.summary)
     for file in (*made.files, made.page):
         print(f"written: {file}")
+
+
+def archive(runs: Path, /, *, out: OutFolder) -> None:
+    """Copy runs without checkpoints: what compare, thresholds and report read, small enough to keep and to share.
+
+    The copy lies where the runs lay: archive runs/depths --out results/depths, then report results/depths.
+
+    Parameters
+    ----------
+    runs
+        Run folder, or a folder that holds some.
+    out
+        Folder for the copies. It must not hold runs yet.
+    """
+    from ..runs import archive as copy
+
+    written = copy(runs, out)
+    print(f"written: {out} ({len(written)} {'run' if len(written) == 1 else 'runs'})")

@@ -34,7 +34,7 @@ app.register_install_completion_command(help="Install completion of commands and
 
 for command in (train.train, evaluate.evaluate, evaluate.extrapolate, evaluate.export, scenes.render, scenes.envs):
     app.command(command)
-for command in (findings.compare, findings.thresholds, findings.calibrate, findings.report):
+for command in (findings.compare, findings.thresholds, findings.calibrate, findings.report, findings.archive):
     app.command(command)
 for command in (insight.inspect, insight.grid, frontier.frontier):
     app.command(command)

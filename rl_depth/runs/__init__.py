@@ -12,12 +12,15 @@
     videos/
     log.txt         what the process printed, if a sweep started it
 
+An archived run has the two ``.jsonl`` files compressed, as ``.jsonl.gz``, and no checkpoints.
+
 A killed process leaves every file readable: small files and checkpoints appear by rename, and a torn last
 line of a ``.jsonl`` file is dropped.
 """
 
 from ..config import InputError, RunError
 from .agent_file import read_agent, write_agent
+from .archive import archive
 from .atomic import write_text
 from .checkpoints import BEST, REPLAY, Checkpoint, Segment, Transitions
 from .entry import CHANGEABLE, fresh_path, hold
@@ -33,6 +36,7 @@ __all__ = [
     "RunError",
     "Segment",
     "Transitions",
+    "archive",
     "find_runs",
     "fresh_path",
     "hold",

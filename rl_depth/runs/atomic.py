@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
@@ -77,17 +79,21 @@ def read_notes(file: Path) -> dict[str, str]:
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
-    """Objects of a ``.jsonl`` file; a torn last line is dropped.
+    """Objects of a ``.jsonl`` file, or of ``.jsonl.gz`` where that lies in its place; a torn last line is dropped.
 
     Raises:
       InputError: it cannot be read, or another line is not a JSON object.
     """
+    packed = file.with_name(file.name + ".gz")
     try:
-        lines = file.read_bytes().split(b"\n")
+        text = file.read_bytes() if file.exists() or not packed.exists() else gzip.decompress(packed.read_bytes())
     except FileNotFoundError:
         return []
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise InputError(f"{packed}: is damaged") from None
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror})") from None
+    lines = text.split(b"\n")
     rows = []
     for number, line in enumerate(lines[:-1], start=1):
         rows.append(_object(line, f"{file}: line {number}"))

@@ -19,8 +19,8 @@ from .atomic import read_json, read_lines, write_text
 from .checkpoints import Checkpoint, Checkpoints, Transitions
 from .locks import is_locked
 
-CONFIG, _META, _STATUS = "config.toml", "meta.json", "status.json"
-_LOGS = ("metrics.jsonl", "timing.jsonl")
+CONFIG, META, STATUS = "config.toml", "meta.json", "status.json"
+NUMBERS = ("metrics.jsonl", "timing.jsonl")
 _NEARBY, _LOOKED_AT = 5, 200  # runs that a hint names, and entries of the folder that it looks at for them
 # Options that every configuration names, whatever version wrote it. Later ones are off in a run that lacks them.
 _NAMED = [
@@ -102,7 +102,7 @@ class Run:
 
     def meta(self) -> dict[str, Any]:
         """Contents of ``meta.json``."""
-        return read_json(self.path / _META)
+        return read_json(self.path / META)
 
     def _began_on(self) -> str | None:
         """The physics backend of the run's first session; None before it, and where that can no longer be read."""
@@ -116,15 +116,15 @@ class Run:
 
     def status(self) -> dict[str, Any]:
         """Contents of ``status.json``."""
-        return read_json(self.path / _STATUS)
+        return read_json(self.path / STATUS)
 
     def metrics(self) -> list[dict[str, Any]]:
         """Rows of ``metrics.jsonl``, in the order written."""
-        return read_lines(self.path / _LOGS[0])
+        return read_lines(self.path / NUMBERS[0])
 
     def timing(self) -> list[dict[str, Any]]:
         """Rows of ``timing.jsonl``, in the order written."""
-        return read_lines(self.path / _LOGS[1])
+        return read_lines(self.path / NUMBERS[1])
 
     def write_config(self, config: Config) -> None:
         """Replace ``config.toml``."""
@@ -158,7 +158,7 @@ class Run:
 
     def append(self, metrics: Sequence[Mapping[str, Any]], timing: Mapping[str, Any]) -> None:
         """Log one evaluation: a metrics row per seed and a timing row. Every row names its ``epoch``."""
-        for name, rows in zip(_LOGS, (metrics, [timing]), strict=True):
+        for name, rows in zip(NUMBERS, (metrics, [timing]), strict=True):
             text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
             with (self.path / name).open("a", encoding="utf-8") as file:
                 file.write(text)
@@ -167,17 +167,17 @@ class Run:
 
     def truncate(self, epoch: int) -> None:
         """Drop log rows later than ``epoch``; training from that checkpoint writes them again."""
-        for name in _LOGS:
+        for name in NUMBERS:
             rows = [row for row in read_lines(self.path / name) if row["epoch"] <= epoch]
             write_text(self.path / name, "".join(json.dumps(row) + "\n" for row in rows))
 
     def write_meta(self, meta: Mapping[str, Any]) -> None:
         """Replace ``meta.json``."""
-        write_text(self.path / _META, json.dumps(meta, indent=2) + "\n")
+        write_text(self.path / META, json.dumps(meta, indent=2) + "\n")
 
     def write_status(self, status: Mapping[str, Any]) -> None:
         """Replace ``status.json``."""
-        write_text(self.path / _STATUS, json.dumps(status, indent=2) + "\n")
+        write_text(self.path / STATUS, json.dumps(status, indent=2) + "\n")
 
     @property
     def _checkpoints(self) -> Checkpoints:
