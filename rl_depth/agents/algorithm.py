@@ -5,7 +5,7 @@ Axes: ``B`` batch, ``X`` state, ``G`` goal, ``A`` action.
 
 from __future__ import annotations
 
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import flax.struct
 import jax
@@ -131,11 +131,12 @@ class Algorithm(Protocol):
         goal: jax.Array,
         keys: jax.Array,
         depth: jax.Array | None = None,
-        noise: jax.Array | None = None,
+        noise: jax.Array | Literal["own"] | None = None,
     ) -> jax.Array:
         """Actions ``[K, ..., A]``, one for each of ``keys [K]``, that are the same however many there are.
 
-        Draws of one pass through the trunk; with ``noise`` the modes of as many latent trajectories that it disturbs.
+        Draws of one pass through the trunk; with ``noise`` the modes of as many latent trajectories, which it or the
+        trunk's own noise disturbs.
         """
 
     def encode(

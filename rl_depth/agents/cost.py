@@ -11,7 +11,7 @@ from typing import Any
 
 from ..config import NETWORKS, Budget, Config, Supervision, TrainRecurrence, TrunkConfig
 from ..networks.recurrence import group_size
-from ..networks.trunks import TRUNKS
+from ..networks.trunks import application_of
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Price:
 
 def forward_price(trunk: TrunkConfig, inputs: int, outputs: int) -> Price:
     """Price of one forward pass of a `networks.Network` for one sample."""
-    w, turn = trunk.width, TRUNKS[trunk.block].application(trunk)
+    w, turn = trunk.width, application_of(trunk)
     feedback = 4 * w * outputs if trunk.feedback else 0  # the head, and back to the input
     flops = 2 * w * (inputs + outputs) + trunk.applications * (turn.flops + feedback)
     return Price(flops, 2 + trunk.applications * (turn.serial + 2 * trunk.feedback))
@@ -115,9 +115,10 @@ class NetworkCost:
 def network_cost(trunk: TrunkConfig, turns: Turns, inputs: int, outputs: int) -> NetworkCost:
     """Cost of a `networks.Network` that runs ``turns`` of its trunk in a gradient step."""
     w = trunk.width
-    turn = TRUNKS[trunk.block].application(trunk)
+    turn = application_of(trunk)
     blocks = 1 if trunk.tied else trunk.applications
     start = turn.latent if trunk.latent == "learned" else 0
+    start += 2 * w * (w + 1) if trunk.noise == "learned" else 0
     feedback = w * outputs if trunk.feedback else 0
     parameters = (inputs * w + 3 * w) + blocks * turn.parameters + start + (w * outputs + outputs) + feedback
     per_turn, back = (flops + 4 * feedback for flops in (turn.flops, turn.graded))  # the head, and back to the input
@@ -268,7 +269,7 @@ def _activations(trunk: TrunkConfig, turns: Turns) -> int:
     those at hand."""
     group = group_size(turns.held) if trunk.remat else turns.held
     product = 2 if trunk.precision == "bfloat16" else _FLOAT
-    turn = TRUNKS[trunk.block].application(trunk)
+    turn = application_of(trunk)
     return (turns.held // group + group) * turn.latent * _FLOAT + group * turn.kept * product
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ from . import losses
 from .algorithm import AgentState, Batch, Depth, Hyper
 from .objective import Noise, total_loss
 
+_LATENT = 1  # folded into the key of a draw, for the noise of the trunk
 _ADAM = optax.scale_by_adam()
 
 
@@ -102,10 +103,17 @@ class ContrastiveAgent:
     ) -> jax.Array:
         """Actions in [-1, 1] for ``state [..., X]`` and ``goal [..., G]``: ``[..., A]``.
 
-        The mode of the policy, or a draw from it if a ``key`` is given. ``depth`` as in `networks.Trunk`.
+        The mode of the policy, or a draw from it if a ``key`` is given, through its trunk's own noise if it has such.
+        ``depth`` as in `networks.Trunk`.
         """
-        outputs = self._actor(params["actor"], state, goal, depth)
+        latent_key = None if key is None or not self.noisy else jax.random.fold_in(key, _LATENT)
+        outputs = self._actor(params["actor"], state, goal, depth, latent_key)
         return _action(outputs, key)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the actor's trunk has noise of its own."""
+        return self.actor.trunk_config.noise is not None
 
     def act_until(
         self, params: dict[str, Any], state: jax.Array, goal: jax.Array, halt: Halt, key: jax.Array | None = None
@@ -131,7 +139,7 @@ class ContrastiveAgent:
         goal: jax.Array,
         keys: jax.Array,
         depth: jax.Array | None = None,
-        noise: jax.Array | None = None,
+        noise: jax.Array | Literal["own"] | None = None,
     ) -> jax.Array:
         """Actions ``[K, ..., A]``, one for each of ``keys [K]``; see `Algorithm.proposals`."""
         if noise is None:
@@ -141,6 +149,8 @@ class ContrastiveAgent:
         layers = jnp.int32(self.actor.trunk_config.depth) if depth is None else depth
 
         def trajectory(key: jax.Array) -> jax.Array:
+            if isinstance(noise, str):
+                return _action(self._actor(params["actor"], state, goal, depth, key), None)
             net = applied(self.actor, params["actor"], Network.disturbed, inputs, layers, noise, key)
             return _action(net, None)
 

@@ -12,14 +12,14 @@ Pick = Literal["best", "bound", "draw"]
 Source = Literal["free", "replay"]
 
 BUDGET_FORMS = (
-    "mode, or some of depth=LAYERS, samples=K, noise=SIGMA, hold=STEPS, rank=energy|medoid, subgoals=M, replan=STEPS, "
-    "score=min|sum|graph|gaussian, pick=best|bound|draw, source=free|replay, oracle=CELLS"
+    "mode, or some of depth=LAYERS, samples=K, noise=SIGMA|own, hold=STEPS, rank=energy|medoid, subgoals=M, "
+    "replan=STEPS, score=min|sum|graph|gaussian, pick=best|bound|draw, source=free|replay, oracle=CELLS"
 )
 
 NEIGHBOURS = 4
 """One in so many candidates is a neighbour, itself included, over which a lower bound is taken."""
 
-_PLAIN = "mode"
+_PLAIN, _OWN = "mode", "own"
 _MOST = {"depth": 2**31 - 1, "samples": 4096, "subgoals": 4096, "hold": 10**6, "replan": 10**6, "oracle": 1000}
 _WORDS = {"rank": get_args(Rank), "score": get_args(Score), "pick": get_args(Pick), "source": get_args(Source)}
 # What each option is an option of: without one of these it would do nothing.
@@ -42,7 +42,8 @@ class Budget:
       samples: actions to choose from: draws of one pass through the trunk, or with ``noise`` the modes of as many
         latent trajectories. None for the mode alone, and with ``noise`` for one trajectory.
       noise: standard deviation of what is added to the latent after each application, relative to the latent's size
-        (its root mean square); 0 for none. Added at test time alone, as PTRM does (arXiv 2605.19943).
+        (its root mean square); 0 for none. Added at test time alone, as PTRM does (arXiv 2605.19943). Or the noise of
+        the trunk's own that it was trained with.
       hold: steps that draws and noise stay the same.
       rank: how one of several samples is chosen: by the critic's energy, or the one nearest to all others.
       subgoals: candidates to pursue on the way to the commanded goal; 0 for none.
@@ -60,7 +61,7 @@ class Budget:
 
     depth: int | None = None
     samples: int | None = None
-    noise: float = 0.0
+    noise: float | Literal["own"] = 0.0
     hold: int = 1
     rank: Rank = "energy"
     subgoals: int = 0
@@ -75,8 +76,8 @@ class Budget:
             value = getattr(self, name)
             if self._is_set(name) and not 1 <= value <= most:
                 raise ValueError(f"{name}={value}: must lie in 1 to {most}")
-        if self._is_set("noise") and not 0 < self.noise < math.inf:
-            raise ValueError(f"noise={self.noise:g}: must be positive and finite")
+        if self._is_set("noise") and self.noise != _OWN and not 0 < float(self.noise) < math.inf:
+            raise ValueError(f"noise={self.noise}: must be positive and finite, or own")
         for name, needed in _NEEDS.items():
             if self._is_set(name) and not any(self._is_set(other) for other in needed):
                 raise ValueError(f"{name}={getattr(self, name)}: has no effect without {' or '.join(needed)}")
@@ -118,7 +119,8 @@ class Budget:
         """What is bought besides depth, without how much of it: budgets of one way differ in numbers alone."""
         ways = []
         if self.samples or self.noise:
-            ways.append(("latents" if self.noise else "draws") + (" by medoid" if self.rank == "medoid" else ""))
+            what = "own latents" if self.noise == _OWN else "latents" if self.noise else "draws"
+            ways.append(what + (" by medoid" if self.rank == "medoid" else ""))
         if self.subgoals:
             ways.append(f"{self.source} subgoals by {self.score}" + ("" if self.pick == "best" else f" ({self.pick})"))
         if self.oracle:
@@ -127,8 +129,13 @@ class Budget:
 
     @property
     def dials(self) -> dict[str, float]:
-        """The numbers, those at rest included; depth 0 is the trained one."""
-        return {name: float(getattr(self, name) or 0) for name in (*_MOST, "noise")}
+        """The numbers, those at rest included; depth 0 is the trained one, and so is a noise of one's own."""
+        return {name: float(getattr(self, name) or 0) for name in _MOST} | {"noise": self.sigma}
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the noise that is added at test time."""
+        return 0.0 if self.noise == _OWN else float(self.noise)
 
     def _is_set(self, name: str) -> bool:
         return getattr(self, name) != type(self).__dataclass_fields__[name].default
@@ -140,12 +147,14 @@ def _read(name: str, text: str) -> Any:
             raise ValueError(f"{name}={text[:40]}: must be {' or '.join(_WORDS[name])}")
         return text
     if name == "noise":
+        if text == _OWN:
+            return text
         try:
             number = float(text)
         except ValueError:
             raise ValueError(f"{name}={text[:40]}: is not a number") from None
         if not 0 < number < math.inf:
-            raise ValueError(f"{name}={text[:40]}: must be positive and finite")
+            raise ValueError(f"{name}={text[:40]}: must be positive and finite, or own")
         return number
     if not (text.isascii() and text.isdecimal() and len(text) <= 10 and 1 <= int(text) <= _MOST[name]):
         raise ValueError(f"{name}={text[:40]}: must be a whole number in 1 to {_MOST[name]}")

@@ -21,7 +21,7 @@ from .trunk import TrunkConfig
 def check(config: Options) -> None:
     """Raise `ConfigError` for the first thing that is wrong with a configuration."""
     shapes = (_check_ranges, _check_sizes, _check_per_seed, _check_trunks, _check_loops, _check_counts, check_segments)
-    for one in (*shapes, _check_data, _check_env, _check_collector):
+    for one in (*shapes, _check_transition, _check_data, _check_env, _check_collector):
         one(config)
 
 
@@ -202,6 +202,11 @@ def _check_loops(config: Options) -> None:
         _check_levels(config)
     else:
         refuse_changed(config, _LEVELS, "only a two-level trunk has this; add --block two-level")
+
+
+def _check_transition(config: Options) -> None:
+    if config.transition() is not None and config.supervise != "last":
+        refuse("noise_transition", config.noise_transition, f"not with --supervise {config.supervise}")
 
 
 def _check_levels(config: Options) -> None:

@@ -7,7 +7,7 @@ states of a replay. ``K`` and ``M`` are bounds, powers of two: one program serve
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import flax.struct
 import jax
@@ -41,7 +41,7 @@ class Spend(flax.struct.PyTreeNode):
         whole = {
             name: jnp.int32(getattr(budget, name) or 0) for name in ("samples", "hold", "subgoals", "replan", "oracle")
         }
-        return cls(depth=jnp.int32(depth), noise=jnp.float32(budget.noise), **whole)
+        return cls(depth=jnp.int32(depth), noise=jnp.float32(budget.sigma), **whole)
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,14 @@ class Shape:
 
     Attributes:
       samples: bound ``K``; 0 for the mode alone.
-      latents: whether samples are latent trajectories.
+      latents: whether samples are latent trajectories, by added noise or by the trunk's own.
       rank: as in `Budget`, and so are ``score``, ``pick`` and ``source``.
       subgoals: bound ``M``; 0 for none.
       oracle: whether it knows the shortest path.
     """
 
     samples: int
-    latents: bool
+    latents: Literal["added", "own"] | None
     rank: str
     subgoals: int
     score: str
@@ -70,7 +70,7 @@ class Shape:
         """The shape that serves a budget, and all like it with fewer samples and candidates."""
         return cls(
             samples=_bound(budget.samples or (1 if budget.noise else 0)),
-            latents=budget.noise > 0,
+            latents="own" if budget.noise == "own" else "added" if budget.noise else None,
             rank=budget.rank,
             subgoals=_bound(budget.subgoals),
             score=budget.score,
@@ -88,6 +88,8 @@ def check_budget(config: Config, env: GoalEnv, agent: Algorithm, budget: Budget)
     """Raise ``ValueError`` for what of a budget these agents cannot spend in this environment."""
     check_depth(config.trunk("actor"), budget.depth or config.trunk("actor").depth)
     on_floor = hasattr(env, "free_goals")
+    if budget.noise == "own" and config.noise_transition is None:
+        raise ValueError("noise=own: this agent was trained without --noise-transition; give a SIGMA")
     if not hasattr(agent, "energy"):
         if (budget.samples or 1) > 1 and budget.rank == "energy":
             raise ValueError(f"samples={budget.samples}: this agent has no critic to rank them; rank=medoid needs none")
@@ -174,7 +176,7 @@ class Budgeted(Policy):
         if not bound:
             return agent.act(self.params, state, goal, None, depth)
         keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(bound))
-        noise = self.spend.noise if self.shape.latents else None
+        noise = self.spend.noise if self.shape.latents == "added" else self.shape.latents
         actions = agent.proposals(self.params, state, goal, keys, depth, noise)
         if bound == 1:
             return actions[0]

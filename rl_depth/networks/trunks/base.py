@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ...config import TrunkConfig
+from .. import transition
 from ..block import Params
 from ..recurrence import Draw, Step, frozen_loop, iterate, iterate_drawn, iterate_forward, scan_blocks
 
@@ -24,6 +25,7 @@ Feed = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 # Folded into a trunk's key before the index of an application, for the key itself draws the initial latent.
 _STEPS = 1
+_NOISE = 1  # folded into an application's key, for its noise
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,10 @@ class Trunk(nn.Module):
         self._weights = self.declare()
         if self.config.latent == "learned":
             self._learned = self.param("start", nn.initializers.normal(1.0), (self._latent_size,))
+        if self.config.noise == "learned":  # zero at first, and no "kernel", for those are drawn
+            w = self.config.width
+            self._noise_weights = self.param("noise_weights", nn.initializers.zeros, (w, 2 * w))
+            self._noise_bias = self.param("noise_bias", nn.initializers.zeros, (2 * w,))
 
     @property
     def _latent_size(self) -> int:
@@ -122,7 +128,7 @@ class Trunk(nn.Module):
         weights = self._weights
         if self.stacked:
             weights = jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, i, keepdims=False), weights)
-        return self.advance(weights, h, x, i, count, key)
+        return self._transit(self.advance(weights, h, x, i, count, key), key)
 
     def __call__(
         self,
@@ -268,7 +274,28 @@ class Trunk(nn.Module):
     ) -> jax.Array:
         """An application with the trunk's key for all of them."""
         heard = x if feed is None else feed(x, h, i)
-        return self.advance(weights, h, heard, i, count, None if key is None else jax.random.fold_in(key, i))
+        own = None if key is None else jax.random.fold_in(key, i)
+        return self._transit(self.advance(weights, h, heard, i, count, own), own)
+
+    def _transit(self, h: jax.Array, key: jax.Array | None) -> jax.Array:
+        """The latent ``[..., Z]`` after an application's noise, drawn with ``key``, or its mean without.
+
+        Of what the head reads alone: in GRAM noise in the fast latent does not help.
+        """
+        noise, w = self.config.noise, self.config.width
+        if noise is None or (key is None and noise != "learned"):
+            return h
+        u = h[..., :w]
+        u = transition.moved(u, self.prior(u), None if key is None else jax.random.fold_in(key, _NOISE))
+        return jnp.concatenate([u, h[..., w:]], axis=-1)
+
+    def prior(self, u: jax.Array) -> transition.Gaussian:
+        """The noise after an application that left ``u [..., W]``, of a trunk that has any."""
+        noise = self.config.noise
+        assert noise is not None
+        if noise != "learned":
+            return transition.fixed(u, noise)
+        return transition.learned(u / transition.size(u), self._noise_weights, self._noise_bias)
 
     def _stack(
         self,

@@ -81,6 +81,8 @@ def test_operations_of_supervised_segments_are_those_that_xla_counts(way):
         {"block": "iru", "actor_block": "stacked"},
         {"block": "two-level", "norm": "post", "latent": "learned", "feedback": True},
         {"block": "two-level", "tie_levels": True, "rounds": 2, "injection": "concat"},
+        {"block": "two-level", "noise_transition": "learned"},
+        {"block": "stacked", "noise_transition": "fixed:0.1"},
     ],
     ids=str,
 )
@@ -100,9 +102,9 @@ def test_an_action_takes_what_the_actor_takes():
 
 
 BUDGETS = [
-    "mode", "samples=1", "samples=8", "samples=8,rank=medoid", "noise=0.1", "samples=8,noise=0.1", "subgoals=8",
-    "subgoals=8,score=sum", "subgoals=8,score=graph", "samples=4,subgoals=4", "subgoals=8,pick=bound",
-    "subgoals=8,score=gaussian", "subgoals=8,score=sum,pick=draw",
+    "mode", "samples=1", "samples=8", "samples=8,rank=medoid", "noise=0.1", "samples=8,noise=0.1",
+    "samples=8,noise=own", "subgoals=8", "subgoals=8,score=sum", "subgoals=8,score=graph", "subgoals=8,score=gaussian",
+    "subgoals=8,pick=bound", "subgoals=8,score=sum,pick=draw", "samples=4,subgoals=4",
 ]  # fmt: skip
 
 
@@ -110,7 +112,8 @@ BUDGETS = [
 def test_a_budget_takes_what_xla_counts(text):
     """Of programs whose loops all run once: plan and choice lowered apart, for a choice of branches is no sum."""
     budget = Budget.parse(text)
-    config = Config(block="looped", depth=4, width=WIDTH, batch_size=32)
+    noise = "learned" if budget.noise == "own" else None
+    config = Config(block="looped", depth=4, width=WIDTH, batch_size=32, noise_transition=noise)
     env = make_env(config)
     agent = make_agent(config, env)
     params = jax.eval_shape(agent.create, jax.random.key(0)).params
@@ -155,6 +158,13 @@ def test_what_is_done_once_for_several_steps_is_spread_over_them():
 def test_layers_in_sequence_do_not_grow_with_width(text, layers):
     config = Config(block="looped", actor_depth=8, phi_depth=4, psi_depth=4, width=32)
     assert action_price(config, Budget.parse(text), 4, 2, 2).serial == layers
+
+
+def test_noise_that_is_learned_adds_a_layer_to_each_application():
+    plain, noisy = (Config(block="looped", depth=8, width=32, noise_transition=own) for own in (None, "learned"))
+    sizes, budget = (4, 2, 2), Budget(samples=4, noise=0.1)
+    assert action_price(noisy, Budget(), *sizes).serial - action_price(plain, Budget(), *sizes).serial == 2
+    assert action_price(noisy, budget, *sizes).flops - action_price(plain, budget, *sizes).flops == 4 * 2 * 4 * 32**2
 
 
 def test_layers_in_sequence_of_a_trunk_with_levels_and_feedback():

@@ -33,6 +33,8 @@ def test_the_forms_of_the_issue():
     budget = Budget.parse("depth=16,samples=8,subgoals=16,replan=5,noise=0.1")
     assert (budget.depth, budget.samples, budget.subgoals, budget.replan, budget.noise) == (16, 8, 16, 5, 0.1)
     assert budget.way == "latents and free subgoals by min"
+    own = Budget.parse("samples=4,noise=own")
+    assert (own.way, str(own), own.dials["noise"]) == ("own latents", "samples=4,noise=own", 0.0)
     assert Budget.parse("mode") == Budget() and str(Budget()) == "mode" and Budget().way == "depth"
     assert Budget(depth=4).way == "depth" and Budget(samples=4).dials["samples"] == 4
 
@@ -50,6 +52,7 @@ def test_the_forms_of_the_issue():
         ("noise=0", "must be positive and finite"),
         ("noise=nan", "must be positive and finite"),
         ("noise=loud", "is not a number"),
+        ("noise=-1", "must be positive and finite, or own"),
         ("samples=4,rank=vote", "must be energy or medoid"),
         ("samples=2,rank=medoid", "needs at least 3 samples"),
         ("hold=3", "has no effect without samples or noise"),

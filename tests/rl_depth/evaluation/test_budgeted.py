@@ -100,6 +100,19 @@ def test_noise_disturbs_the_latent_and_little_of_it_little(one, begun):
     assert not np.allclose(far, mode, atol=1e-3)
 
 
+def test_noise_of_its_own_is_that_which_an_agent_was_trained_with(one, begun):
+    with pytest.raises(ValueError, match="noise=own: this agent was trained without --noise-transition"):
+        one(*begun, budget="samples=4,noise=own")
+    config = replace(LOOPED, noise_transition="learned")
+    env = make_env(config)
+    agent = make_agent(config, env)
+    noisy = policy.Policy(config, env, agent, agent.create(KEY).params, 0)
+    found = [noisy(*begun, budget="samples=4,noise=own", key=jax.random.key(i)) for i in (0, 0, 1)]
+    np.testing.assert_array_equal(found[0], found[1])
+    assert not np.allclose(found[0], found[2], atol=1e-5)
+    assert Shape.of(Budget(samples=4, noise="own")).latents == "own"
+
+
 def walked(one: policy.Policy, begun, budget: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Actions and subgoals of so many steps in which nothing moves."""
     acting = one.budgeted(budget)
