@@ -27,6 +27,7 @@ class Batch(flax.struct.PyTreeNode):
     action: jax.Array  # [B, A]
     goal: jax.Array  # [B, G]
     segment_goals: jax.Array | None = None  # [B, S, G]: of each segment, the last one's those in ``goal``
+    waypoint: jax.Array | None = None  # [B, G]: achieved on the way to the goal
 
 
 class Hyper(flax.struct.PyTreeNode):

@@ -165,13 +165,37 @@ def agent_cost(config: Config, state_size: int, goal_size: int, action_size: int
     per_sample += (way.segments if way.actor_all else 1) * (energy.forward + energy.backward // 2)
     if way.halting and not way.actor_all:  # the action at the full depth, and its energy
         per_sample += energy.forward + 2 * trunks["actor"].width * outputs["actor"]
+    bound = noise_bound_cost(config, inputs["actor"], outputs["actor"], goal_size, action_size)
+    per_sample += bound.flops
     pairs = turns["phi"].heads + way.cross_depth
     halting = sum(trunks[name].width + 1 for name in ("actor", "phi")) if way.halting else 0
     return Cost(
-        parameters=sum(net.parameters for net in nets.values()) + halting + 1,
+        parameters=sum(net.parameters for net in nets.values()) + halting + bound.parameters + 1,
         flops_per_update=config.batch_size * per_sample + pairs * 7 * config.batch_size**2 * config.representation,
         flops_per_action=nets["actor"].acting,
     )
+
+
+@dataclass(frozen=True)
+class BoundCost:
+    """The bound that trains the actor's noise: parameters of its posterior, and operations per sample of an update."""
+
+    parameters: int = 0
+    flops: int = 0
+
+
+def noise_bound_cost(config: Config, inputs: int, outputs: int, goal_size: int, action_size: int) -> BoundCost:
+    """One more pass of the actor, back through its last application alone, where its posterior hears the latent."""
+    bound = config.noise_bound()
+    if bound is None:
+        return BoundCost()
+    trunk, law = config.trunk("actor"), config.recurrence()
+    w, seen = trunk.width, action_size if bound.kind == "elbo-action" else goal_size
+    turn, posterior = application_of(trunk), 8 * w * w
+    first, head = 2 * w * (inputs + seen), 2 * w * outputs
+    forward = first + head + posterior + round((law.mean if law else trunk.applications) * turn.flops)
+    backward = first + 2 * (head + posterior + turn.graded)
+    return BoundCost(parameters=seen * w + 3 * w + 4 * w * w + 2 * w, flops=forward + backward)
 
 
 GRAPH_HOPS = 8
@@ -255,6 +279,8 @@ def agent_memory(config: Config, cost: Cost, state_size: int, action_size: int) 
     way, passes = config.supervision(), {"actor": "actor", "phi": "phi", "energy": "phi", "psi": "psi"}
     held = {name: _activations(config.trunk(passes[name]), turns) for name, turns in turns_of(config).items()}
     held["energy"] *= way.segments if way.actor_all else 1
+    if config.noise_bound() is not None:
+        held["bound"] = _activations(config.trunk("actor"), Turns(1, 1, 1))
     return Memory(
         state=(3 if config.ema is None else 4) * cost.parameters * _FLOAT,
         gradients=cost.parameters * _FLOAT,

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ..config import NETWORKS, Config, Halt, Supervision, TrainRecurrence
+from ..config import NETWORKS, Config, Halt, NoiseBound, Supervision, TrainRecurrence
 from ..networks.block import Params, applied
 from ..networks.network import Network, draw_kernels
 from ..networks.recurrence import Draw, Halting, draw, latent_change, step_change
@@ -56,14 +56,17 @@ class ContrastiveAgent:
     random_goals: float
     supervision: Supervision
     ema: float | None
+    noise_bound: NoiseBound | None = None
 
     @classmethod
     def of(cls, config: Config, state_size: int, goal_size: int, action_size: int) -> Self:
         """The agent that a configuration describes, for an environment of the given sizes."""
         out = {"actor": 2 * action_size, "phi": config.representation, "psi": config.representation}
         heads = ("actor", "phi") if config.halting_head else ()
+        seen = {"none": 0, "elbo-action": action_size, "elbo-waypoint": goal_size}[config.noise_objective]
+        evidence = {"actor": seen, "phi": 0, "psi": 0}
         return cls(
-            **{name: Network(config.trunk(name), out[name], name in heads) for name in NETWORKS},
+            **{name: Network(config.trunk(name), out[name], name in heads, evidence[name]) for name in NETWORKS},
             state_size=state_size,
             goal_size=goal_size,
             action_size=action_size,
@@ -75,6 +78,7 @@ class ContrastiveAgent:
             random_goals=config.random_goals,
             supervision=config.supervision(),
             ema=config.ema,
+            noise_bound=config.noise_bound(),
         )
 
     def create(self, key: jax.Array) -> AgentState:

@@ -14,7 +14,7 @@ from .parser import explain, unknown_option
 from .presets import PRESETS, check_keys, find_preset, is_there, load, preset_source, read_toml
 from .refusals import option_name
 from .specs import HALT_FORMS, RECURRENCE_FORMS, Halt, TrainRecurrence, parse_per_seed
-from .supervision import Supervision
+from .supervision import NoiseBound, Supervision
 from .trunk import BlockKind, TrunkConfig
 from .types import is_switch, read_option
 
@@ -32,6 +32,7 @@ __all__ = [
     "ConfigError",
     "Halt",
     "InputError",
+    "NoiseBound",
     "RunError",
     "Supervision",
     "TrainRecurrence",

@@ -96,6 +96,8 @@ PER_SEED: dict[str, Range] = {
 _RANGES: dict[str, Range] = PER_SEED | {
     "residual_scale": (lambda x: x == "learned" or 0 < x < math.inf, "must be positive and finite, or learned"),
     "step_limit": _POSITIVE,
+    "noise_weight": _POSITIVE,
+    "noise_kl": (lambda x: 0 <= x < math.inf, "must be finite and not negative"),
     "progressive": _SHARE,
     "random_goals": _SHARE,
     "consistency": (lambda x: 0 <= x < math.inf, "must be finite and not negative"),
@@ -207,6 +209,10 @@ def _check_loops(config: Options) -> None:
 def _check_transition(config: Options) -> None:
     if config.transition() is not None and config.supervise != "last":
         refuse("noise_transition", config.noise_transition, f"not with --supervise {config.supervise}")
+    if config.noise_transition is None:
+        refuse_changed(config, ("noise_objective",), "add --noise-transition")
+    if config.noise_objective == "none":
+        refuse_changed(config, ("noise_weight", "noise_kl"), "add --noise-objective elbo-action or elbo-waypoint")
 
 
 def _check_levels(config: Options) -> None:

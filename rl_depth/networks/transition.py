@@ -34,6 +34,19 @@ def learned(heard: jax.Array, weights: jax.Array, bias: jax.Array) -> Gaussian:
     return Gaussian(mean, jnp.clip(_FIRST + raw, _LEAST, _MOST))
 
 
+def divergence(q: Gaussian, p: Gaussian) -> jax.Array:
+    """``KL(q || p)``, nats of all ``W`` entries: ``[...]``."""
+    ratio = 2 * (q.log_std - p.log_std)
+    shift = jnp.square((q.mean - p.mean) * jnp.exp(-p.log_std))
+    return 0.5 * jnp.sum(jnp.exp(ratio) + shift - 1 - ratio, axis=-1)
+
+
+def balanced(q: Gaussian, p: Gaussian) -> jax.Array:
+    """``divergence(q, p)``, by which the prior ``p`` learns four times as much as the posterior ``q``, as in GRAM."""
+    held = jax.lax.stop_gradient
+    return 0.8 * divergence(held(q), p) + 0.2 * divergence(q, held(p))
+
+
 def size(u: jax.Array) -> jax.Array:
     """Root mean square of ``u [..., W]``: ``[..., 1]``."""
     return jnp.sqrt(jnp.mean(jnp.square(u), axis=-1, keepdims=True) + _EPS)

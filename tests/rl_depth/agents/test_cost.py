@@ -7,7 +7,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from rl_depth.agents.cost import action_price, agent_cost, agent_memory, network_cost, turns_of
+from rl_depth.agents import objective
+from rl_depth.agents.cost import action_price, agent_cost, agent_memory, network_cost, noise_bound_cost, turns_of
+from rl_depth.agents.objective import Noise
 from rl_depth.bench import workload
 from rl_depth.bench.reference import Reference
 from rl_depth.config import PRESETS, Budget, Config
@@ -106,6 +108,26 @@ BUDGETS = [
     "samples=8,noise=own", "subgoals=8", "subgoals=8,score=sum", "subgoals=8,score=graph", "subgoals=8,score=gaussian",
     "subgoals=8,pick=bound", "subgoals=8,score=sum,pick=draw", "samples=4,subgoals=4",
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize("noise", ["learned", "fixed:0.1"])
+def test_a_bound_of_the_noise_takes_what_xla_counts(noise):
+    """Of a trunk of two applications, so that the loop before the last, which is counted once, runs once."""
+    options = {"noise_transition": noise, "noise_objective": "elbo-action"}
+    load = workload.make("looped", 8, WIDTH, BATCH, block_layers=4, **options)
+    state = jax.eval_shape(load.agent.create, jax.random.key(0))
+
+    def loss(actor, key):
+        noise = Noise(action=key, latents={"actor": key}, draws={"actor": None})
+        return objective.noise_bound_loss(load.agent, {"actor": actor}, load.batch, noise)[0]
+
+    key = jax.eval_shape(jax.random.key, 0)
+    lowered = jax.jit(jax.grad(loss)).lower(state.params["actor"], key)
+    counted = lowered.compile().cost_analysis()["flops"] / BATCH
+    found = noise_bound_cost(
+        load.config, workload.STATE + workload.GOAL, 2 * workload.ACTION, workload.GOAL, workload.ACTION
+    )
+    assert found.flops == pytest.approx(counted, rel=0.1)
 
 
 @pytest.mark.parametrize("text", BUDGETS)

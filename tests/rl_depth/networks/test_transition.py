@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl_depth.agents import ContrastiveAgent
+from rl_depth.agents import Batch, ContrastiveAgent, Hyper
+from rl_depth.agents.cost import agent_cost
 from rl_depth.config import Config, ConfigError, TrunkConfig
 from rl_depth.networks import transition
 from rl_depth.networks.network import draw_kernels
@@ -110,8 +111,92 @@ def test_only_the_actor_is_noisy_and_only_when_it_draws():
         ({"noise_transition": "fixed:0"}, "must be positive and finite"),
         ({"noise_transition": "fixed:x"}, "'x' is not a number"),
         ({"noise_transition": "learned", "supervise": "all", "segments": 2}, "not with --supervise all"),
+        ({"noise_objective": "elbo-action"}, "--noise-objective elbo-action: add --noise-transition"),
+        ({"noise_transition": "learned", "noise_kl": 1.0}, "--noise-kl 1.0: add --noise-objective elbo-action or"),
+        ({"noise_transition": "learned", "noise_objective": "elbo-action", "noise_weight": 0.0}, "must be positive"),
+        ({"noise_transition": "learned", "noise_objective": "elbo-action", "noise_kl": -1.0}, "not negative"),
     ],
 )
 def test_what_is_no_noise_is_refused(options, why):
     with pytest.raises(ConfigError, match=why):
         Config(block="looped", depth=8, **options)
+
+
+def test_divergence_of_gaussians_and_who_learns_from_it():
+    q = transition.Gaussian(jnp.array([1.0, 0.0]), jnp.log(jnp.array([1.0, 2.0])))
+    p = transition.Gaussian(jnp.zeros(2), jnp.zeros(2))
+    expected = 0.5 * 1 + 0.5 * (4 - 1 - 2 * np.log(2))
+    assert transition.divergence(q, p) == pytest.approx(expected) == transition.balanced(q, p)
+    assert transition.divergence(q, q) == 0
+    whole = jax.grad(transition.divergence, (0, 1))(q, p)
+    shared = jax.grad(transition.balanced, (0, 1))(q, p)
+    np.testing.assert_allclose(shared[0].mean, 0.2 * whole[0].mean, rtol=1e-6)
+    np.testing.assert_allclose(shared[1].mean, 0.8 * whole[1].mean, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_posterior_alike_the_prior_infers_what_the_trunk_does_with_the_gradients_of_its_last_application(kind):
+    trunk = trunk_of(kind, noise=0.3)
+    params, draw = init(trunk), Draw(count=jnp.int32(2), graded=jnp.int32(1))
+
+    def inferred(params):
+        read, divergence = trunk.apply(params, X, lambda u: transition.fixed(u, 0.3), None, KEY, method="infer")
+        return jnp.sum(jnp.sin(read)), divergence
+
+    def run(params):
+        return jnp.sum(jnp.sin(trunk.apply(params, X, draw, KEY)))
+
+    (value, divergence), grads = jax.jit(jax.value_and_grad(inferred, has_aux=True))(params)
+    wanted, truncated = jax.jit(jax.value_and_grad(run))(params)
+    assert value == pytest.approx(wanted, abs=1e-4) and (divergence == 0).all()
+    for own, other in zip(jax.tree.leaves(grads), jax.tree.leaves(truncated), strict=True):
+        last = 1 if kind == "stacked" else ...  # all its blocks are graded in training
+        np.testing.assert_allclose(own[last], other[last], atol=1e-4)
+
+
+BOUND = replace(
+    AGENT, width=16, batch_size=64, representation=8, actor_lr=3e-3, noise_objective="elbo-action", noise_kl=0.1
+)
+
+
+def trained(config, actions, updates=600):
+    """An agent after updates with one state and one goal, whose actions are given, and the last metrics."""
+    agent = ContrastiveAgent.of(config, 4, 2, 1)
+    size = config.batch_size
+    batch = Batch(jnp.ones((size, 4)), actions(size)[:, None], jnp.ones((size, 2)), waypoint=jnp.ones((size, 2)))
+
+    def step(state, key):
+        state, metrics = agent.update(state, batch, Hyper.of(config), key)
+        return state, metrics
+
+    run = jax.jit(lambda state: jax.lax.scan(step, state, jax.random.split(KEY, updates)))
+    state, metrics = run(agent.create(jax.random.key(0)))
+    return agent, state.params, jax.tree.map(np.asarray, metrics)
+
+
+def test_a_bound_of_the_actions_learns_noise_that_spans_them_and_the_actors_loss_alone_does_not():
+    """Half of the actions go left and half go right, for no reason that the policy can see."""
+
+    def answers(config):
+        agent, params, metrics = trained(config, lambda size: jnp.where(jnp.arange(size) % 2 == 0, 0.8, -0.8))
+        keys = jax.random.split(KEY, 64)
+        return agent.proposals(params, jnp.ones(4), jnp.ones(2), keys, noise="own")[:, 0], metrics
+
+    spread, metrics = answers(BOUND)
+    assert metrics["noise_kl"][0] == 0 and metrics["noise_kl"][-1] > 0.1
+    assert metrics["noise_log_prob"][-50:].mean() > metrics["noise_log_prob"][50:100].mean()
+    assert (spread > 0.3).any() and (spread < -0.3).any()
+    narrow, without = answers(replace(BOUND, noise_objective="none", noise_kl=AGENT.noise_kl))
+    assert narrow.std() < 0.5 * spread.std() and "noise_kl" not in without
+
+
+@pytest.mark.parametrize("objective", ["elbo-action", "elbo-waypoint"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_trains_with_a_bound_at_its_own_depth_and_at_drawn_counts(kind, objective):
+    law = None if kind == "stacked" else "uniform:1:2"
+    depth = {"two-level": 16}.get(kind, 8)
+    config = replace(BOUND, block=kind, depth=depth, noise_objective=objective, train_recurrence=law)
+    _, params, metrics = trained(config, lambda size: jnp.linspace(-1, 1, size), updates=3)
+    assert np.isfinite(metrics["noise_loss"]).all() and np.abs(params["actor"]["posterior_weights"]).max() > 0
+    grown = agent_cost(config, 4, 2, 1).parameters
+    assert grown == sum(leaf.size for leaf in jax.tree.leaves(params))
