@@ -16,6 +16,8 @@ _MOST_MAPS = 40_000
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Most programs of a test run for less time than it takes to optimise them.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 # A shell has its background jobs ignore ctrl-C, which they would hand on to the processes that tests interrupt.
 with contextlib.suppress(ValueError):  # not in the main thread

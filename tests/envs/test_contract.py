@@ -63,21 +63,22 @@ def test_random_actions_keep_everything_finite(name, compiled):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["point_maze", "random_point_maze", "reacher"])
-def test_ten_thousand_random_steps_in_sixty_four_copies_stay_finite(name, compiled):
+@pytest.mark.parametrize(("name", "copies"), [("point_maze", 64), ("random_point_maze", 64), ("reacher", 16)])
+def test_ten_thousand_random_steps_in_many_copies_stay_finite(name, copies, compiled):
     env = compiled(name).env
     reset, step = jax.vmap(env.reset), jax.vmap(env.step)
 
     def advance(state, key):
-        state = step(state, jax.random.uniform(key, (64, env.action_size), minval=-1, maxval=1))
+        state = step(state, jax.random.uniform(key, (copies, env.action_size), minval=-1, maxval=1))
         finite = jnp.isfinite(state.obs).all() & jnp.isfinite(jnp.stack(list(state.metrics.values()))).all()
         return state, finite
 
-    first = jax.jit(reset)(jax.random.split(jax.random.key(0), 64))
-    _, finite = jax.jit(lambda state, keys: jax.lax.scan(advance, state, keys))(
-        first, jax.random.split(jax.random.key(1), 10_000)
+    many = jax.jit(
+        lambda state, keys: jax.lax.scan(advance, state, keys)[1],
+        compiler_options={"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False},
     )
-    assert finite.all()
+    first = jax.jit(reset)(jax.random.split(jax.random.key(0), copies))
+    assert many(first, jax.random.split(jax.random.key(1), 10_000)).all()
 
 
 def check_metrics(name: str, env: GoalEnv, state) -> None:

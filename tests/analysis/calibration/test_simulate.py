@@ -96,7 +96,7 @@ def test_run_writes_json_tables_and_a_figure(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_error_rates_over_all_tuning_cases():
-    rows = [measure(one, 10, seed=5) for one in simulate.cases() if one.part == "tuning"]
+    rows = [measure(one, 4, seed=5) for one in simulate.cases() if one.part == "tuning"]
     (found,) = summary.summary(rows)
     assert found["false"] <= 0.05
     assert found["found"] >= 0.9
