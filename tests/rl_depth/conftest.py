@@ -1,11 +1,15 @@
 """A run so small that starting Python takes longer than training."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from rl_depth.cli import main as command_line
 
 TINY = {
     "env_steps": 1600,
@@ -37,7 +41,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 class Cli:
-    """Starts ``rl-depth`` as a user would, in an empty folder."""
+    """Runs ``rl-depth`` in an empty folder, in this process or as a user would start it."""
 
     tiny = TINY
     flags = staticmethod(flags)
@@ -53,13 +57,26 @@ class Cli:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(command, cwd=self.folder, env=os.environ, **pipes)
 
-    def __call__(self, *arguments, code: int = 0, largest_file: int | None = None) -> str:
-        """Run to the end; what it printed, both streams."""
+    def started(self, *arguments, code: int = 0, largest_file: int | None = None) -> str:
+        """Run a process to the end; what it printed, both streams."""
         process = self.start(*arguments, largest_file=largest_file)
         out, err = process.communicate(timeout=300)
         assert process.returncode == code, out + err
         assert "Traceback" not in err
         return out + err
+
+    def __call__(self, *arguments, code: int = 0) -> str:
+        """The same in this process, which has loaded its packages and keeps what it has compiled."""
+        out, err = io.StringIO(), io.StringIO()
+        found = 0
+        with contextlib.chdir(self.folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                command_line.main([*map(str, arguments)])
+            except SystemExit as left:
+                found = left.code
+        text = out.getvalue() + err.getvalue()
+        assert found == code, text
+        return text
 
     def refuse(self, *arguments, code: int = 2) -> str:
         """The one line that a bad call is answered with."""

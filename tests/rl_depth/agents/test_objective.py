@@ -55,9 +55,6 @@ OPTIONS = [
 ]
 
 
-QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}  # compiled, for one call
-
-
 @pytest.mark.parametrize(("options", "segment"), [(o, 1 + i % 2) for i, o in enumerate(OPTIONS)], ids=str)
 def test_update_equals_the_textbook_update(options, segment):
     """Two steps at a drawn segment, in float64: losses and gradients of every parameter."""
@@ -68,14 +65,13 @@ def test_update_equals_the_textbook_update(options, segment):
         wide = partial(jax.tree.map, lambda leaf: leaf.astype(jnp.float64))
         params, batch, hyper = wide(created), wide(batch), Hyper.of(config)
         state, slow = AgentState(params=params, optimizer=_ADAM.init(params)), reference.create(params)
-        update = jax.jit(agent.update, compiler_options=QUICKLY)
-        slow_update = jax.jit(reference.update, static_argnames=("segment", "pair"), compiler_options=QUICKLY)
+        update = jax.jit(agent.update)
         key = key_of_segment(agent, segment)
         noise = agent._noise(key, 0.0)
         pair = None if noise.pair is None else tuple(map(int, noise.pair))
         for _ in range(2):
             state, metrics = update(state, batch, hyper, key)
-            slow = slow_update(slow, batch, hyper, agent.action_key(key), segment=segment, pair=pair)
+            slow = reference.update(slow, batch, hyper, agent.action_key(key), segment=segment, pair=pair)
     assert all(np.isfinite(value) for value in metrics.values())
     wanted = {name: restacked(config.trunk(name), slow.params[name]) for name in NETWORKS}
     wanted = dict(jax.tree_util.tree_leaves_with_path(wanted | {"log_temperature": slow.params["log_temperature"]}))
@@ -172,7 +168,8 @@ def test_the_average_follows_the_parameters_and_changes_none_of_them():
     plain, averaged = setup(segments=None), setup(segments=None, ema=0.75)
     key = jax.random.key(3)
     (one, _), (other, _) = (updated(agent, config, batch, key) for config, agent, batch in (plain, averaged))
-    assert_same(one.params, other.params)
+    for a, b in zip(jax.tree.leaves(one.params), jax.tree.leaves(other.params), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)  # two programs, which XLA rounds apart
     first = jax.jit(averaged[1].create)(jax.random.key(0)).params
     wanted = jax.tree.map(lambda a, b: 0.75 * a + 0.25 * b, first, other.params)
     for a, b in zip(jax.tree.leaves(other.evaluated), jax.tree.leaves(wanted), strict=True):

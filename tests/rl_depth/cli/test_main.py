@@ -186,7 +186,9 @@ def test_a_full_disk_keeps_what_was_saved(cli):
     cli("train", "--out", "run", "--quiet", *cli.flags(**cli.tiny | {"checkpoint_every": 2, "evals": 4}))
     size = max(f.stat().st_size for f in (cli.folder / "run" / "checkpoints").iterdir())
 
-    text = cli("train", "--out", "full", "--quiet", *cli.flags(**cli.tiny), code=1, largest_file=size - 1).strip()
+    text = cli.started(
+        "train", "--out", "full", "--quiet", *cli.flags(**cli.tiny), code=1, largest_file=size - 1
+    ).strip()
     assert "rl-depth: error: full: " in text and "\n" not in text
     assert runs.Run(cli.folder / "full").status()["state"] == "failed"
     leftovers = [f for f in (cli.folder / "full").rglob("*") if f.name.endswith(".partial")]

@@ -44,7 +44,7 @@ def kill_when(process, condition, seconds=120):
 
 def test_kills_at_random_moments_change_nothing(cli):
     options = cli.tiny | {"env_steps": 8000, "evals": 25, "seeds": 2}
-    cli("train", "--out", "whole", "--quiet", *cli.flags(**options))
+    cli.started("train", "--out", "whole", "--quiet", *cli.flags(**options))
     wanted = final(cli.folder / "whole")
 
     cut = cli.folder / "cut"
@@ -73,7 +73,7 @@ def test_kills_at_random_moments_change_nothing(cli):
 def test_a_kill_while_a_checkpoint_is_written_changes_nothing(cli):
     options = cli.tiny | {"env_steps": 4000, "evals": 25, "replay_steps": 1000, "num_envs": 32, "unroll": 5}
     options["min_replay_steps"] = 20
-    cli("train", "--out", "whole", "--quiet", *cli.flags(**options))
+    cli.started("train", "--out", "whole", "--quiet", *cli.flags(**options))
     wanted = final(cli.folder / "whole")
     cut = cli.folder / "cut"
     process = cli.start("train", "--out", cut, "--quiet", *cli.flags(**options))
@@ -94,30 +94,30 @@ def test_a_kill_while_a_checkpoint_is_written_changes_nothing(cli):
 
     assert kill_when(process, stopped_in_mid_write)
     assert partials()
-    cli("train", "--resume", "--out", cut, "--quiet")
+    cli.started("train", "--resume", "--out", cut, "--quiet")
     assert_same(cut, wanted)
     assert not partials()
 
 
 def test_resuming_passes_over_a_damaged_checkpoint_and_says_so(cli):
     options = cli.tiny | {"env_steps": 3200, "evals": 10}
-    cli("train", "--out", "whole", "--quiet", *cli.flags(**options))
+    cli.started("train", "--out", "whole", "--quiet", *cli.flags(**options))
     wanted = final(cli.folder / "whole")
     process = cli.start("train", "--out", "cut", *cli.flags(**options))
     kill_when(process, lambda: len(runs.Run(cli.folder / "cut").metrics()) >= 4)
     files = sorted((cli.folder / "cut" / "checkpoints").glob("*.safetensors"))
     files[-1].write_bytes(files[-1].read_bytes()[:-100])
-    text = cli("train", "--resume", "--out", "cut")
+    text = cli.started("train", "--resume", "--out", "cut")
     assert f"skipping damaged checkpoint {files[-1].name}" in text
     assert_same(cli.folder / "cut", wanted)
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_over_and_says_so(cli):
     options = cli.tiny | {"env_steps": 3200, "evals": 2}
-    cli("train", "--out", "whole", "--quiet", *cli.flags(**options))
+    cli.started("train", "--out", "whole", "--quiet", *cli.flags(**options))
     process = cli.start("train", "--out", "cut", *cli.flags(**options))
     kill_when(process, lambda: runs.Run(cli.folder / "cut").status().get("state") == "running")
-    text = cli("train", "--resume", "--out", "cut")
+    text = cli.started("train", "--resume", "--out", "cut")
     assert "starting over" in text or "resuming after" in text
     assert_same(cli.folder / "cut", final(cli.folder / "whole"))
 
