@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, product
 from math import comb
 
 import numpy as np
@@ -42,6 +42,24 @@ def rank_test(x: np.ndarray, y: np.ndarray) -> float | None:
     middle = len(x) * (len(ranks) + 1) / 2
     dealt = np.abs(ranks[_deals(len(ranks), len(x))].sum(axis=1) - middle)
     return float((dealt >= abs(ranks[: len(x)].sum() - middle) - 1e-9).mean())
+
+
+def paired_test(differences: np.ndarray) -> float | None:
+    """Two-sided p-value that the seeds' differences ``[S]`` are as likely to have either sign (Fisher 1935).
+
+    Exact up to 14 seeds, by the mean under every choice of signs; of more, by 20,000 random ones. None for fewer than
+    ``LEAST_SEEDS``; with five no difference reaches 5%.
+    """
+    differences = np.asarray(differences, float)
+    count = len(differences)
+    if count < LEAST_SEEDS:
+        return None
+    if 2**count <= _MOST_DEALS:
+        signs = np.array(list(product((1.0, -1.0), repeat=count)))
+    else:
+        signs = np.random.default_rng(0).choice((1.0, -1.0), size=(_MOST_DEALS, count))
+        signs[0] = 1.0
+    return float((np.abs(signs @ differences) >= abs(differences.sum()) - 1e-9).mean())
 
 
 @lru_cache(maxsize=16)

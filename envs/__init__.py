@@ -30,6 +30,7 @@ _REGISTRY: dict[str, tuple[str, dict[str, Any]]] = {
     "point_u6_maze": (".point_maze:PointMaze", {"layout": "u6"}),
     "point_u7_maze": (".point_maze:PointMaze", {"layout": "u7"}),
     "point_u4_maze_stitch": (".point_maze:PointMaze", {"layout": "u4", "stitch": True}),
+    "point_ring_maze": (".point_maze:PointMaze", {"layout": "ring"}),
     "point_big_maze": (".point_maze:PointMaze", {"layout": "big"}),
     "point_hardest_maze": (".point_maze:PointMaze", {"layout": "hardest"}),
     "random_point_maze": (".random_point_maze:RandomPointMaze", {}),

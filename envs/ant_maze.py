@@ -12,6 +12,7 @@ from brax.envs.base import State
 from . import mazes, models
 from .ant import FEET, AntEnv
 from .base import check_split, physics
+from .waypoints import OnFloor
 
 _CELL_SIZE = 4.0  # m
 _WALL_HEIGHT = 2.0  # m
@@ -19,7 +20,7 @@ _WALL_HEIGHT = 2.0  # m
 _HIPS = ("aux_1_geom", "aux_2_geom", "aux_3_geom", "aux_4_geom")
 
 
-class AntMaze(AntEnv):
+class AntMaze(OnFloor, AntEnv):
     """The ant walks through a maze with cells of 4 m and walls of 2 m.
 
     The observation is that of ``Ant``: 0..28 the joint positions and velocities (m, rad, m/s, rad/s),
@@ -35,6 +36,7 @@ class AntMaze(AntEnv):
 
     state_size = 29
     goal_indices = (0, 1)
+    cell_size = _CELL_SIZE
 
     def __init__(
         self,
@@ -68,6 +70,11 @@ class AntMaze(AntEnv):
         info = {"goal_distance": goal_distance, "start": start}
         q = q.at[:2].set(start).at[-2:].set(goal)
         return self._begin(q, qd.at[-2:].set(0), info, "farthest_cell")
+
+    def walls(self, obs: jax.Array) -> jax.Array:
+        """The layout's walls."""
+        del obs
+        return jnp.array(self._task.maze.walls)
 
     def floor(self, state: State) -> mazes.Floor:
         """The maze."""

@@ -14,7 +14,7 @@ on those at most ``NEAR`` steps of path apart, and evaluates on the others.
 Sources: u, big and hardest with their evaluation goals from JaxGCRL (Bortkiewicz et al. 2025,
 arXiv 2408.11052), whose hardest maze has one goal set for both splits; u2 to u7 from the code of
 Wang et al. 2025 (arXiv 2503.14858), which also train and evaluate stitching on u4 along the forward
-direction of the path; here both directions count.
+direction of the path; here both directions count. The ring is our own: two ways of the same length lead to its goal.
 """
 
 from __future__ import annotations
@@ -93,6 +93,15 @@ LAYOUTS = {
         #G##G#
         #GGGG#
         ######
+    """,
+    "ring": """
+        #######
+        #ggggg#
+        #g###g#
+        #S###G#
+        #g###g#
+        #ggggg#
+        #######
     """,
     "big": """
         ########

@@ -14,6 +14,7 @@ from brax.envs.base import State
 
 from . import mazes
 from .base import GoalEnv, check_backend, check_split, observation
+from .waypoints import OnFloor
 
 _TIMESTEP = 0.1  # s
 _MAX_SPEED = 2.4  # m/s
@@ -90,7 +91,7 @@ def build_scene(walls: np.ndarray) -> mujoco.MjModel:
     return spec.compile()
 
 
-class PointEnv(GoalEnv):
+class PointEnv(OnFloor, GoalEnv):
     """A point mass among walls; the observation is the whole state, and ``pipeline_state`` is None.
 
     The observation begins with position and velocity and ends with the goal, x and y each. Subclasses draw
@@ -102,6 +103,8 @@ class PointEnv(GoalEnv):
 
     goal_indices = (0, 1)
     goal_radius = 0.3
+    cell_size = _CELL_SIZE
+    jitter = _JITTER
 
     def __init__(self, split: str, backend: str | None):
         """Check split and backend."""
@@ -146,6 +149,10 @@ class PointEnv(GoalEnv):
     def floor(self, state: State) -> mazes.Floor:
         """The maze of an episode."""
         return mazes.Floor(np.asarray(self.walls(observation(state))), _CELL_SIZE)
+
+    def lift(self, state: jax.Array, goal: jax.Array) -> jax.Array:
+        """``state [..., X]`` at rest where ``goal [..., 2]`` is achieved."""
+        return super().lift(state, goal).at[..., 2:4].set(0.0)
 
     def observe_at(self, state: State, position: jax.Array, goal: jax.Array) -> jax.Array:
         """What ``state`` would observe at another position, with another goal, ``[2]`` each (m)."""

@@ -1,6 +1,6 @@
 """What is measured in trained agents and judged elsewhere: plain arrays, with no JAX to load.
 
-Axes: ``S`` seeds, ``D`` test depths or dimensions, ``R`` applications.
+Axes: ``S`` seeds, ``D`` test depths or dimensions, ``R`` applications, ``B`` budgets, ``E`` episodes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from . import runs
-from .config import Config
+from .config import Budget, Config
 
 if TYPE_CHECKING:
     from rl_depth.envs.mazes import Floor
@@ -69,6 +69,37 @@ class Findings:
     critic: dict[str, np.ndarray]
     latents: dict[str, np.ndarray]
     halting: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Spending:
+    """One run under several budgets.
+
+    Attributes:
+      label: what tells it from the runs beside it.
+      path: its folder.
+      config: its configuration.
+      split: where starts and goals come from.
+      budgets: what an action may cost, ``B`` of them.
+      flops: what it costs: operations, ``[B]``.
+      serial: dense layers in sequence, ``[B]``.
+      metric: the capability.
+      values: of each episode, the same episodes for all budgets and seeds: ``[B, S, E]``.
+      goal_distance: difficulty of each episode's goal, ``[E]``.
+      train_flops: operations of one seed's gradient steps until the checkpoint.
+    """
+
+    label: str
+    path: Path
+    config: Config
+    split: str
+    budgets: tuple[Budget, ...]
+    flops: np.ndarray
+    serial: np.ndarray
+    metric: str
+    values: np.ndarray
+    goal_distance: np.ndarray
+    train_flops: float
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,12 @@ import numpy as np
 
 from rl_depth import runs
 from rl_depth.agents.cost import agent_cost
-from rl_depth.config import Config
+from rl_depth.config import Budget, Config
+from rl_depth.measured import Spending
 
 SIZES = (4, 2, 2)  # state, goal and action of the point maze
 EPISODE = 100  # steps
+DISTANCE = np.repeat([2.0, 4.0, 6.0, 8.0], 16)  # of the goals of episodes under budgets
 
 Success = float | Callable[[float], float]
 """Final success, of all goals or of a goal distance."""
@@ -110,3 +112,28 @@ def _meta(config: Config) -> dict[str, Any]:
         "git": None,
     }
     return {"env": env, "cost": agent_cost(config, *SIZES).to_dict(), "sessions": [session]}
+
+
+def spending(
+    levels: dict[str, tuple[float, float]], *, seeds: int = 8, label: str = "", metric: str = "success_any", **options
+) -> Spending:
+    """Agents that reach a share of their goals for so many operations: by budget, ``(share, operations)``.
+
+    Goals beyond a distance of 6 are reached half as often. Seeds and episodes are the same for all budgets.
+    """
+    rng = np.random.default_rng(0)
+    luck = rng.uniform(size=(seeds, len(DISTANCE))) + rng.normal(0, 0.03, (seeds, 1))
+    far = np.where(DISTANCE > 6, 0.5, 1.0)
+    return Spending(
+        label=label,
+        path=Path(label or "run"),
+        config=Config(seeds=seeds, **options),
+        split="eval",
+        budgets=tuple(Budget.parse(text) for text in levels),
+        flops=np.array([price for _, price in levels.values()], float),
+        serial=np.array([1 + np.log2(price) for _, price in levels.values()]),
+        metric=metric,
+        values=np.array([luck < share * far for share, _ in levels.values()], float),
+        goal_distance=DISTANCE,
+        train_flops=1e9,
+    )

@@ -44,14 +44,16 @@ ANALYSIS = {
     "plots": "aggregate calibration compare meaning runs significance thresholds",
     "outputs": "calibration compare plots runs thresholds written",
     "inspection": "plots",
+    "frontier": "meaning plots significance",
     "grid": "aggregate plots runs written",
-    "report": "aggregate compare extrapolation meaning plots runs significance thresholds written",
+    "report": "aggregate compare extrapolation frontier meaning plots runs significance thresholds written",
 }
 
 # Within a room: files, from the one that imports none of the others.
 CONFIG = [
     "errors",
     "numbers",
+    "budget",
     "specs",
     "supervision",
     "trunk",

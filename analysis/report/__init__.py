@@ -40,8 +40,8 @@ def write(paths: Sequence[Path], out: Path, metrics: Sequence[str] = (), seed: i
     removed (``written.results``).
 
     Args:
-      paths: run folders, or folders that hold some, videos and results of ``rl-depth extrapolate`` among them too; or
-        tables (``runs.table``).
+      paths: run folders, or folders that hold some, videos and results of ``rl-depth extrapolate`` and ``frontier``
+        among them too; or tables (``runs.table``).
       out: the folder.
       metrics: metrics to judge, the leading one first; see ``evidence.read``.
       seed: of the bootstrap.

@@ -5,6 +5,7 @@ Numbers are rounded to four digits, and curves thinned to a few hundred points: 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,8 +13,10 @@ import numpy as np
 
 from .. import meaning, plots
 from ..compare.matched import AXES, Match, axis_label
+from ..frontier import Frontier
 from ..runs.groups import Group
 from ..thresholds.difficulty import DifficultyMap
+from . import budgets
 from .evidence import Evidence, levels
 from .inventory import Extrapolated
 from .markup import plain
@@ -147,6 +150,30 @@ def _tested(one: Extrapolated, metric: str) -> Chart:
     }
 
 
+_LOOKS = [(tone, shade) for shade in (1.0, 0.45, 0.15) for tone in ("stacked", "looped", "other")]
+
+
+def frontiers(evidence: Evidence) -> list[Chart]:
+    """Two charts per environment: capability against either price of an action, bars for each way of spending it."""
+    prices = (("flops", 1e3, "thousand operations of an action"), ("serial", 1.0, "dense layers in sequence"))
+    return [_frontier(one, *price) for one in evidence.frontiers for price in prices]
+
+
+def _frontier(one: Frontier, price: str, unit: float, x: str) -> Chart:
+    drawn = []
+    for (name, own), (colour, shade) in zip(budgets.lines(one), itertools.cycle(_LOOKS), strict=False):
+        points = sorted(own, key=lambda point: getattr(point, price))
+        at = [number(getattr(point, price) / unit) for point in points]
+        line = _line(name, at, [point.mean for point in points], way=own[0].way)
+        line |= {"tone": colour, "shade": shade, "bars": True, "labels": [plain(point.label) for point in points]}
+        for end in ("low", "high"):
+            values = [getattr(point, end) for point in points]
+            line[end] = _numbers([np.nan if value is None else value for value in values])
+        drawn.append(line)
+    y = plots.metric_label(one.metric)
+    return _chart(f"{one.env}: {y} against {x}", drawn, env=one.env, metric=one.metric, x=x, y=y, log=True)
+
+
 def maps(evidence: Evidence) -> list[Chart]:
     """One chart per difficulty map; those of one environment share their colours' range."""
     charts = []
@@ -195,7 +222,7 @@ def _chart(title: str, lines: Sequence[Chart], *, env: str, metric: str, x: str,
     }
 
 
-def _line(name: str, x: Sequence[int], y: Iterable[float], **keys: str) -> Chart:
+def _line(name: str, x: Sequence[float | None], y: Iterable[float], **keys: str) -> Chart:
     """A line that the page's switches find by its ``keys``."""
     return {
         "name": plain(name),

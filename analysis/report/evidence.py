@@ -16,6 +16,7 @@ from .. import aggregate, meaning
 from ..compare.matched import Match, matched, settled
 from ..compare.rows import Agents
 from ..compare.tabled import Cell, compare_tables
+from ..frontier import Frontier
 from ..runs.groups import Group, collect, gather
 from ..runs.precision import Precision, precision
 from ..runs.series import DEFAULT_METRICS, tables_among, with_draws
@@ -25,7 +26,7 @@ from ..thresholds.difficulty import DifficultyMap
 from ..thresholds.locations import Agreement
 from ..thresholds.mirage import Finding
 from ..thresholds.verdicts import Verdicts
-from . import inventory
+from . import budgets, inventory
 from .inventory import Extrapolated, RunFacts, Setup, Video
 
 
@@ -57,6 +58,7 @@ class Evidence:
       matches: looped against stacked agents at equal cost, in the first metric, by mode and by draws where both are.
       maps: capability per goal difficulty.
       extrapolated: results at test depths.
+      frontiers: results under budgets.
       videos: what there is to see.
       precisions: by environment and block, how exactly the evaluations know the shares among the metrics.
       disagreements: where the mode of the policy and its draws lead to different verdicts, a line each.
@@ -74,6 +76,7 @@ class Evidence:
     matches: tuple[Match, ...]
     maps: tuple[DifficultyMap, ...]
     extrapolated: tuple[Extrapolated, ...]
+    frontiers: tuple[Frontier, ...]
     videos: tuple[Video, ...]
     precisions: tuple[tuple[str, str, Precision], ...]
     disagreements: tuple[str, ...]
@@ -133,6 +136,7 @@ def _of_tables(paths: Sequence[Path], metrics: Sequence[str], seed: int) -> Evid
         matches=tuple(compared.matches),
         maps=(),
         extrapolated=(),
+        frontiers=(),
         videos=(),
         precisions=(),
         **_judged(judged, chosen),
@@ -165,6 +169,7 @@ def _of_runs(paths: Sequence[Path], metrics: Sequence[str], seed: int) -> Eviden
         groups, judged = (), Verdicts([], [], [], [], (str(error),))
     chosen = tuple(metrics) or tuple(with_draws(DEFAULT_METRICS, {one.metric for one in judged.series}))
     extrapolated, notes = inventory.extrapolated(paths)
+    frontiers, unread = budgets.read(paths)
     facts = inventory.describe(runs, chosen)
     return Evidence(
         metrics=chosen,
@@ -175,9 +180,10 @@ def _of_runs(paths: Sequence[Path], metrics: Sequence[str], seed: int) -> Eviden
         matches=tuple(_matched(groups, chosen, seed)) if groups else (),
         maps=tuple(sorted(judged.maps, key=lambda one: (one.env, *_stacked_first(one.block)))),
         extrapolated=tuple(extrapolated),
+        frontiers=tuple(frontiers),
         videos=tuple(inventory.videos(paths, inventory.VIDEO_BYTES)),
         precisions=tuple(_precisions(groups, chosen)),
-        **_judged(judged, chosen, notes),
+        **_judged(judged, chosen, [*notes, *unread]),
     )
 
 

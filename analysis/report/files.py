@@ -10,14 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .. import plots
+from .. import frontier, plots
 from ..compare.matched import Match
 from ..runs import table
-from . import inventory, words
+from . import budgets, inventory, words
 from .evidence import Evidence, levels, measured
 
-FIGURES = ("thresholds", "locations", "matched", "profiles", "learning", "difficulty", "extrapolation")
-TABLES = ("capability", "intervals", "matched", "learning", "difficulty", "extrapolation", "runs")
+FIGURES = ("thresholds", "locations", "matched", "profiles", "learning", "difficulty", "extrapolation", "frontier")
+TABLES = ("capability", "intervals", "matched", "learning", "difficulty", "extrapolation", "frontier", "runs")
 
 _PICTURES = (".png", ".pdf")
 EVERY = (
@@ -67,6 +67,7 @@ def _draw(evidence: Evidence, folder: Path, ending: str) -> list[str]:
         ("learning", lead, partial(plots.learning_curves, lead, metric)),
         ("difficulty", evidence.maps, partial(plots.difficulty, evidence.maps)),
         ("extrapolation", tested, partial(plots.extrapolation, tested)),
+        ("frontier", evidence.frontiers, partial(frontier.draw, evidence.frontiers)),
     ]
     for stem, there, draw in drawings:
         if there:
@@ -105,6 +106,8 @@ def _tables(evidence: Evidence) -> dict[str, tuple[Sequence[str], Iterable[Seque
         ]
         names = ("env", "label", "run", "trained_depth", "metric", "test_depth", "place", "value")
         found["extrapolation"] = (names, rows)
+    if evidence.frontiers:
+        found["frontier"] = budgets.columns(evidence.frontiers)
     if evidence.matches:
         rows = [list(_match(match).values()) for match in evidence.matches]
         found["matched"] = (list(_match(evidence.matches[0])), rows)
@@ -157,6 +160,7 @@ def summary(evidence: Evidence) -> dict[str, Any]:
         "agreements": [asdict(one) for one in evidence.agreements],
         "matched": [match.to_json() for match in evidence.matches],
         "difficulty": [one.to_json() for one in evidence.maps],
+        "frontiers": [one.to_json() for one in evidence.frontiers],
         "runs": inventory.to_rows(evidence.runs),
         "setups": [asdict(setup) for setup in evidence.setups],
     }

@@ -196,7 +196,7 @@ function drawMap(chart, width) {
 // ---- what a pointer or the arrow keys are at
 
 function tellLine(line, i) {
-  let text = `${line.name}: ${format(line.y[i])}`;
+  let text = `${line.labels?.[i] ?? line.name}: ${format(line.y[i])}`;
   if (line.low?.[i] != null) text += ` [${format(line.low[i])}, ${format(line.high[i])}]`;
   return line.note ? `${text}, ${line.note}` : text;
 }

@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import plots, significance
 from ..compare.matched import TOLERANCE, axis_label
-from . import charts, inventory, words
+from . import budgets, charts, inventory, words
 from .charts import Chart
 from .evidence import Evidence, levels
 from .inventory import RunFacts, Video
@@ -107,6 +107,16 @@ def _sections(evidence: Evidence, drawn: list[Chart], files: Sequence[str]) -> I
             "seeds with 95% bootstrap intervals; dashed lines mark the largest trained depths."
         )
         yield "extrapolation", "Beyond the trained depth", [_about(about), _charts(tested, drawn)]
+    spent = charts.frontiers(evidence)
+    if spent:
+        about = (
+            "What an action may cost, and what comes of it: means over seeds and episodes with 95% bootstrap intervals "
+            "over both. A budget is on the front if none is as good for as little; beside it, in which share of "
+            "resamples that is so. Better and worse at one price are said as above, corrected for the pairs of one "
+            "environment. Prices are of one action; what training took stands beside them, per seed."
+        )
+        made = [_table(*one) for found in evidence.frontiers for one in budgets.tables(found)]
+        yield "budgets", "Budgets of an action", [_about(about), _charts(spent, drawn), made]
     if evidence.videos:
         yield "videos", "Episodes", _videos(evidence.videos)
     limits = [_with_code(text) for text in words.limits(evidence)]
@@ -327,8 +337,8 @@ def _table(
     caption: str,
     names: Sequence[str],
     rows: Iterable[Sequence[Any]],
-    *,
     numbers: set[int] | frozenset[int] = frozenset(),
+    *,
     sortable: bool = False,
 ) -> Markup:
     """A table that scrolls by itself where the page is narrow."""

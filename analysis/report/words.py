@@ -16,6 +16,7 @@ from ..runs.table import Series
 from ..thresholds.detect import LEAST_DEPTHS
 from ..thresholds.difficulty import DifficultyMap
 from ..thresholds.locations import CriticalDepth
+from . import budgets
 from .evidence import Evidence, Level, levels
 from .inventory import Extrapolated
 
@@ -66,6 +67,8 @@ def findings(evidence: Evidence) -> list[Statement]:
         found += [Statement("Evaluation", env, text) for text in _precision(evidence, env)]
     for one in evidence.extrapolated:
         found.append(Statement("Beyond the trained depth", one.env, _beyond(one)))
+    for one in evidence.frontiers:
+        found += [Statement("Budgets", one.env, text) for text in budgets.sentences(one)]
     return found
 
 

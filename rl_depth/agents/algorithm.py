@@ -5,7 +5,7 @@ Axes: ``B`` batch, ``X`` state, ``G`` goal, ``A`` action.
 
 from __future__ import annotations
 
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import flax.struct
 import jax
@@ -27,6 +27,7 @@ class Batch(flax.struct.PyTreeNode):
     action: jax.Array  # [B, A]
     goal: jax.Array  # [B, G]
     segment_goals: jax.Array | None = None  # [B, S, G]: of each segment, the last one's those in ``goal``
+    waypoint: jax.Array | None = None  # [B, G]: achieved on the way to the goal
 
 
 class Hyper(flax.struct.PyTreeNode):
@@ -65,9 +66,9 @@ class AgentState(flax.struct.PyTreeNode):
 class Algorithm(Protocol):
     """An algorithm's agent: its fixed part, with pure methods that map states to states.
 
-    The trainer calls `create`, `act` and `update`; policies `act` and `act_until`; maps of energy `energy`; tests at
-    other depths `encode`. ``actor``, ``phi`` and ``psi`` are what `agents.cost` prices and what is sharded and saved
-    by the names of their parameters.
+    The trainer calls `create`, `act` and `update`; policies `act` and `act_until`, and with a budget `proposals`,
+    `energy` and `encode`; maps of energy `energy`; tests at other depths `encode`. ``actor``, ``phi`` and ``psi`` are
+    what `agents.cost` prices and what is sharded and saved by the names of their parameters.
     """
 
     @property
@@ -123,6 +124,21 @@ class Algorithm(Protocol):
         self, params: dict[str, Any], state: jax.Array, goal: jax.Array, halt: Halt, key: jax.Array | None = None
     ) -> tuple[jax.Array, jax.Array]:
         """`act` with a depth that ``halt`` chooses for each of ``state [B, X]``; also the depths ``[B]``, in layers."""
+
+    def proposals(
+        self,
+        params: dict[str, Any],
+        state: jax.Array,
+        goal: jax.Array,
+        keys: jax.Array,
+        depth: jax.Array | None = None,
+        noise: jax.Array | Literal["own"] | None = None,
+    ) -> jax.Array:
+        """Actions ``[K, ..., A]``, one for each of ``keys [K]``, that are the same however many there are.
+
+        Draws of one pass through the trunk; with ``noise`` the modes of as many latent trajectories, which it or the
+        trunk's own noise disturbs.
+        """
 
     def encode(
         self, params: dict[str, Any], batch: Batch, depth: jax.Array | None = None

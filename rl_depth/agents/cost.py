@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ..config import NETWORKS, Config, Supervision, TrainRecurrence, TrunkConfig
+from ..config import NETWORKS, Budget, Config, Supervision, TrainRecurrence, TrunkConfig
 from ..networks.recurrence import group_size
-from ..networks.trunks import TRUNKS
+from ..networks.trunks import application_of
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,27 @@ def _least(turns: float, window: int | None) -> Any:
 
 
 @dataclass(frozen=True)
+class Price:
+    """What something takes, forward.
+
+    Attributes:
+      flops: operations.
+      serial: dense layers in sequence on the longest way: the latency that no parallel hardware removes.
+    """
+
+    flops: float
+    serial: float
+
+
+def forward_price(trunk: TrunkConfig, inputs: int, outputs: int) -> Price:
+    """Price of one forward pass of a `networks.Network` for one sample."""
+    w, turn = trunk.width, application_of(trunk)
+    feedback = 4 * w * outputs if trunk.feedback else 0  # the head, and back to the input
+    flops = 2 * w * (inputs + outputs) + trunk.applications * (turn.flops + feedback)
+    return Price(flops, 2 + trunk.applications * (turn.serial + 2 * trunk.feedback))
+
+
+@dataclass(frozen=True)
 class NetworkCost:
     """One network.
 
@@ -94,9 +115,10 @@ class NetworkCost:
 def network_cost(trunk: TrunkConfig, turns: Turns, inputs: int, outputs: int) -> NetworkCost:
     """Cost of a `networks.Network` that runs ``turns`` of its trunk in a gradient step."""
     w = trunk.width
-    turn = TRUNKS[trunk.block].application(trunk)
+    turn = application_of(trunk)
     blocks = 1 if trunk.tied else trunk.applications
     start = turn.latent if trunk.latent == "learned" else 0
+    start += 2 * w * (w + 1) if trunk.noise == "learned" else 0
     feedback = w * outputs if trunk.feedback else 0
     parameters = (inputs * w + 3 * w) + blocks * turn.parameters + start + (w * outputs + outputs) + feedback
     per_turn, back = (flops + 4 * feedback for flops in (turn.flops, turn.graded))  # the head, and back to the input
@@ -105,7 +127,7 @@ def network_cost(trunk: TrunkConfig, turns: Turns, inputs: int, outputs: int) ->
     forward = turns.forward + (turns.graded if trunk.remat else 0)
     return NetworkCost(
         parameters=parameters,
-        acting=first + head + trunk.applications * per_turn,
+        acting=round(forward_price(trunk, inputs, outputs).flops),
         forward=ends + round(forward * per_turn),
         backward=2 * (ends + round(turns.graded * back)),
         first=turns.inputs * first,
@@ -143,13 +165,79 @@ def agent_cost(config: Config, state_size: int, goal_size: int, action_size: int
     per_sample += (way.segments if way.actor_all else 1) * (energy.forward + energy.backward // 2)
     if way.halting and not way.actor_all:  # the action at the full depth, and its energy
         per_sample += energy.forward + 2 * trunks["actor"].width * outputs["actor"]
+    bound = noise_bound_cost(config, inputs["actor"], outputs["actor"], goal_size, action_size)
+    per_sample += bound.flops
     pairs = turns["phi"].heads + way.cross_depth
     halting = sum(trunks[name].width + 1 for name in ("actor", "phi")) if way.halting else 0
     return Cost(
-        parameters=sum(net.parameters for net in nets.values()) + halting + 1,
+        parameters=sum(net.parameters for net in nets.values()) + halting + bound.parameters + 1,
         flops_per_update=config.batch_size * per_sample + pairs * 7 * config.batch_size**2 * config.representation,
         flops_per_action=nets["actor"].acting,
     )
+
+
+@dataclass(frozen=True)
+class BoundCost:
+    """The bound that trains the actor's noise: parameters of its posterior, and operations per sample of an update."""
+
+    parameters: int = 0
+    flops: int = 0
+
+
+def noise_bound_cost(config: Config, inputs: int, outputs: int, goal_size: int, action_size: int) -> BoundCost:
+    """One more pass of the actor, back through its last application alone, where its posterior hears the latent."""
+    bound = config.noise_bound()
+    if bound is None:
+        return BoundCost()
+    trunk, law = config.trunk("actor"), config.recurrence()
+    w, seen = trunk.width, action_size if bound.kind == "elbo-action" else goal_size
+    turn, posterior = application_of(trunk), 8 * w * w
+    first, head = 2 * w * (inputs + seen), 2 * w * outputs
+    forward = first + head + posterior + round((law.mean if law else trunk.applications) * turn.flops)
+    backward = first + 2 * (head + posterior + turn.graded)
+    return BoundCost(parameters=seen * w + 3 * w + 4 * w * w + 2 * w, flops=forward + backward)
+
+
+GRAPH_HOPS = 8
+"""Most hops from a candidate to the commanded goal that the score ``graph`` looks at."""
+
+
+def action_price(config: Config, budget: Budget, state_size: int, goal_size: int, action_size: int) -> Price:
+    """Mean price of one action under a budget; what is done once for several steps is spread over them.
+
+    The actor runs at the budget's depth, phi and psi at their own. Samples of one pass share the actor, latent
+    trajectories its input layer; all of them share psi. Candidates are planned as `evaluation.budgeted` says: a pass of
+    actor and phi for each hop. An energy takes three operations per entry of the representations, as the logits of
+    training do. Drawing candidates, noise and what an oracle knows are not counted, nor do sums over candidates count
+    as layers.
+    """
+    own = config.trunk("actor")
+    trunk = own if budget.depth is None else replace(own, depth=budget.depth)
+    actor = forward_price(trunk, state_size + goal_size, 2 * action_size)
+    phi = forward_price(config.trunk("phi"), state_size + action_size, config.representation)
+    psi = forward_price(config.trunk("psi"), goal_size, config.representation)
+    energy, count = 3 * config.representation, budget.samples or 1
+    flops, serial = actor.flops, actor.serial
+    if budget.noise:
+        flops += (count - 1) * (actor.flops - 2 * trunk.width * (state_size + goal_size))
+    if count > 1 and budget.rank == "medoid":
+        flops += 3 * count**2 * action_size
+    elif count > 1:
+        flops += count * (phi.flops + energy) + psi.flops
+        serial = max(actor.serial + phi.serial, psi.serial)
+    if budget.subgoals:
+        m = budget.subgoals
+        hops = 2 * m + 1 + (m**2 if budget.score == "graph" else 0)
+        plan = hops * (actor.flops + phi.flops + energy) + (m + 1) * psi.flops
+        plan += 2 * m**2 * (GRAPH_HOPS - 1) if budget.score == "graph" else 0
+        plan += 3 * m**2 * config.representation if budget.pick == "bound" else 0
+        if (
+            budget.score == "gaussian"
+        ):  # psi of where it is; products; two solves, one with a right-hand side per column
+            plan += psi.flops + 4 * m * config.representation**2 + round(16 / 3 * config.representation**3)
+        flops += plan / budget.replan
+        serial += max(actor.serial + phi.serial, psi.serial) / budget.replan
+    return Price(flops, serial)
 
 
 def turns_of(config: Config) -> dict[str, Turns]:
@@ -191,6 +279,8 @@ def agent_memory(config: Config, cost: Cost, state_size: int, action_size: int) 
     way, passes = config.supervision(), {"actor": "actor", "phi": "phi", "energy": "phi", "psi": "psi"}
     held = {name: _activations(config.trunk(passes[name]), turns) for name, turns in turns_of(config).items()}
     held["energy"] *= way.segments if way.actor_all else 1
+    if config.noise_bound() is not None:
+        held["bound"] = _activations(config.trunk("actor"), Turns(1, 1, 1))
     return Memory(
         state=(3 if config.ema is None else 4) * cost.parameters * _FLOAT,
         gradients=cost.parameters * _FLOAT,
@@ -205,7 +295,7 @@ def _activations(trunk: TrunkConfig, turns: Turns) -> int:
     those at hand."""
     group = group_size(turns.held) if trunk.remat else turns.held
     product = 2 if trunk.precision == "bfloat16" else _FLOAT
-    turn = TRUNKS[trunk.block].application(trunk)
+    turn = application_of(trunk)
     return (turns.held // group + group) * turn.latent * _FLOAT + group * turn.kept * product
 
 

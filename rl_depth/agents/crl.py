@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from ..config import NETWORKS, Config, Halt, Supervision, TrainRecurrence
+from ..config import NETWORKS, Config, Halt, NoiseBound, Supervision, TrainRecurrence
 from ..networks.block import Params, applied
 from ..networks.network import Network, draw_kernels
 from ..networks.recurrence import Draw, Halting, draw, latent_change, step_change
@@ -21,6 +21,7 @@ from . import losses
 from .algorithm import AgentState, Batch, Depth, Hyper
 from .objective import Noise, total_loss
 
+_LATENT = 1  # folded into the key of a draw, for the noise of the trunk
 _ADAM = optax.scale_by_adam()
 
 
@@ -55,14 +56,17 @@ class ContrastiveAgent:
     random_goals: float
     supervision: Supervision
     ema: float | None
+    noise_bound: NoiseBound | None = None
 
     @classmethod
     def of(cls, config: Config, state_size: int, goal_size: int, action_size: int) -> Self:
         """The agent that a configuration describes, for an environment of the given sizes."""
         out = {"actor": 2 * action_size, "phi": config.representation, "psi": config.representation}
         heads = ("actor", "phi") if config.halting_head else ()
+        seen = {"none": 0, "elbo-action": action_size, "elbo-waypoint": goal_size}[config.noise_objective]
+        evidence = {"actor": seen, "phi": 0, "psi": 0}
         return cls(
-            **{name: Network(config.trunk(name), out[name], name in heads) for name in NETWORKS},
+            **{name: Network(config.trunk(name), out[name], name in heads, evidence[name]) for name in NETWORKS},
             state_size=state_size,
             goal_size=goal_size,
             action_size=action_size,
@@ -74,6 +78,7 @@ class ContrastiveAgent:
             random_goals=config.random_goals,
             supervision=config.supervision(),
             ema=config.ema,
+            noise_bound=config.noise_bound(),
         )
 
     def create(self, key: jax.Array) -> AgentState:
@@ -102,10 +107,17 @@ class ContrastiveAgent:
     ) -> jax.Array:
         """Actions in [-1, 1] for ``state [..., X]`` and ``goal [..., G]``: ``[..., A]``.
 
-        The mode of the policy, or a draw from it if a ``key`` is given. ``depth`` as in `networks.Trunk`.
+        The mode of the policy, or a draw from it if a ``key`` is given, through its trunk's own noise if it has such.
+        ``depth`` as in `networks.Trunk`.
         """
-        outputs = self._actor(params["actor"], state, goal, depth)
+        latent_key = None if key is None or not self.noisy else jax.random.fold_in(key, _LATENT)
+        outputs = self._actor(params["actor"], state, goal, depth, latent_key)
         return _action(outputs, key)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the actor's trunk has noise of its own."""
+        return self.actor.trunk_config.noise is not None
 
     def act_until(
         self, params: dict[str, Any], state: jax.Array, goal: jax.Array, halt: Halt, key: jax.Array | None = None
@@ -123,6 +135,30 @@ class ContrastiveAgent:
         inputs = jnp.concatenate([state, goal], axis=-1)
         outputs, depth = applied(self.actor, params["actor"], Network.until, inputs, halt, measures[halt.rule])
         return _action(outputs, key), depth
+
+    def proposals(
+        self,
+        params: dict[str, Any],
+        state: jax.Array,
+        goal: jax.Array,
+        keys: jax.Array,
+        depth: jax.Array | None = None,
+        noise: jax.Array | Literal["own"] | None = None,
+    ) -> jax.Array:
+        """Actions ``[K, ..., A]``, one for each of ``keys [K]``; see `Algorithm.proposals`."""
+        if noise is None:
+            outputs = self._actor(params["actor"], state, goal, depth)
+            return jax.vmap(lambda key: _action(outputs, key))(keys)
+        inputs = jnp.concatenate([state, goal], axis=-1)
+        layers = jnp.int32(self.actor.trunk_config.depth) if depth is None else depth
+
+        def trajectory(key: jax.Array) -> jax.Array:
+            if isinstance(noise, str):
+                return _action(self._actor(params["actor"], state, goal, depth, key), None)
+            net = applied(self.actor, params["actor"], Network.disturbed, inputs, layers, noise, key)
+            return _action(net, None)
+
+        return jax.vmap(trajectory)(keys)
 
     def encode(
         self, params: dict[str, Any], batch: Batch, depth: jax.Array | None = None

@@ -202,6 +202,36 @@ def policy_distribution(outputs: jax.Array) -> tuple[jax.Array, jax.Array]:
     return mean, LOG_STD_MIN + 0.5 * (LOG_STD_MAX - LOG_STD_MIN) * (jnp.tanh(raw) + 1)
 
 
+def log_density(outputs: jax.Array, action: jax.Array) -> jax.Array:
+    """Log density ``[...]`` (nats) of ``action [..., A]`` in [-1, 1] under the policy; see `sample_action`.
+
+    Actions at the bounds are taken for ones just within.
+    """
+    mean, log_std = policy_distribution(outputs)
+    u = jnp.arctanh(jnp.clip(action, -_INSIDE, _INSIDE))
+    gaussian = -0.5 * jnp.square((u - mean) * jnp.exp(-log_std)) - log_std - 0.5 * jnp.log(2 * jnp.pi)
+    return jnp.sum(gaussian - _log_slope(u), axis=-1)
+
+
+_INSIDE = 1 - 1e-4
+
+
+def _log_slope(u: jax.Array) -> jax.Array:
+    """``log(1 - tanh(u)^2)``."""
+    return 2 * (jnp.log(2.0) - u - jax.nn.softplus(-2 * u))
+
+
+def noise_loss(log_prob: jax.Array, divergence: jax.Array, kl_weight: jax.Array | float) -> tuple[jax.Array, Metrics]:
+    """Negative evidence lower bound ``mean(-log pi(a|s,g,h) + kl_weight KL(q || p))``, nats, of actions of the replay.
+
+    Args:
+      log_prob, divergence: ``[B]``, with noise from the posterior.
+    """
+    assert log_prob.shape == divergence.shape and log_prob.ndim == 1, (log_prob.shape, divergence.shape)
+    loss = jnp.mean(kl_weight * divergence - log_prob)
+    return loss, {"noise_loss": loss, "noise_kl": jnp.mean(divergence), "noise_log_prob": jnp.mean(log_prob)}
+
+
 def sample_action(outputs: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Draw from the tanh-Gaussian policy.
 
@@ -216,5 +246,4 @@ def sample_action(outputs: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Ar
     noise = jax.random.normal(key, mean.shape, mean.dtype)
     u = mean + jnp.exp(log_std) * noise
     gaussian = -0.5 * jnp.square(noise) - log_std - 0.5 * jnp.log(2 * jnp.pi)
-    squash = 2 * (jnp.log(2.0) - u - jax.nn.softplus(-2 * u))
-    return jnp.tanh(u), jnp.sum(gaussian - squash, axis=-1)
+    return jnp.tanh(u), jnp.sum(gaussian - _log_slope(u), axis=-1)

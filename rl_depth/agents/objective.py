@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .crl import ContrastiveAgent
 
 _EPS = 1e-6
+_POSTERIOR = 2  # folded into the key of the actor's latent
 _frozen = jax.lax.stop_gradient
 
 
@@ -52,7 +53,25 @@ def total_loss(
         params["log_temperature"], log_prob, hyper.target_entropy * agent.action_size
     )
     total = critic_loss + actor_loss + temperature_loss
-    return total, {**critic_metrics, **actor_metrics, **temperature_metrics}
+    metrics = {**critic_metrics, **actor_metrics, **temperature_metrics}
+    if agent.noise_bound is not None:
+        loss, own = noise_bound_loss(agent, params, batch, noise)
+        total, metrics = total + agent.noise_bound.weight * loss, metrics | own
+    return total, metrics
+
+
+def noise_bound_loss(
+    agent: ContrastiveAgent, params: dict[str, Any], batch: Batch, noise: Noise
+) -> tuple[jax.Array, losses.Metrics]:
+    """The bound of the taken actions' likelihood, to the goals that they led to; see `NoiseBound`."""
+    bound = agent.noise_bound
+    assert bound is not None
+    evidence = batch.action if bound.kind == "elbo-action" else batch.waypoint
+    assert evidence is not None
+    inputs = jnp.concatenate([batch.state, batch.goal], axis=-1)
+    key = jax.random.fold_in(noise.latents["actor"], _POSTERIOR)
+    outputs, kl = applied(agent.actor, params["actor"], Network.infer, inputs, evidence, noise.draws["actor"], key)
+    return losses.noise_loss(losses.log_density(outputs, batch.action), kl, bound.kl)
 
 
 def mix_goals(share: float, goals: jax.Array) -> jax.Array:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from .. import signals
-from ..config import ConfigError, is_there, whole
+from ..config import BUDGET_FORMS, Budget, ConfigError, is_there, whole
 
 Switch = Parameter(negative="")
 RunFolders = Annotated[list[Path], Parameter(consume_multiple=True, json_list=False)]
@@ -20,6 +20,9 @@ Metric = Annotated[str | None, Parameter(name=("--metric", "--metrics"))]
 Metrics = Annotated[
     list[str] | None, Parameter(name=("--metrics", "--metric"), consume_multiple=(1, None), negative="")
 ]
+
+# Parted by blanks; commas stand within one.
+Budgets = Annotated[list[str] | None, Parameter(consume_multiple=(1, None), json_list=False, negative="")]
 
 
 def _seed(type_: Any, tokens: Sequence[Any]) -> int:
@@ -110,3 +113,15 @@ def show_notes(notes: Sequence[str]) -> None:
     """Print what was left out or is missing, a line each."""
     for note in notes:
         print(f"note: {note}")
+
+
+def read_budgets(texts: Sequence[str] | None, option: str) -> tuple[Budget, ...]:
+    """The budgets that an option names, each once."""
+    found = []
+    for text in texts or ():
+        try:
+            found.append(Budget.parse(text))
+        except ValueError as error:
+            known = "" if BUDGET_FORMS in str(error) else f"; forms: {BUDGET_FORMS}"
+            raise ConfigError(f"--{option} {text}: {error}{known}") from None
+    return tuple(dict.fromkeys(found))

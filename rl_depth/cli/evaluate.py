@@ -8,12 +8,14 @@ from typing import Annotated
 from ..config import HALT_FORMS, ConfigError, Halt, Whole, Wholes
 from .common import (
     MOST_EPISODES,
+    Budgets,
     Metrics,
     OutFolder,
     ResultFile,
     RunFolders,
     Seed,
     Switch,
+    read_budgets,
     show_notes,
     start,
     within,
@@ -30,6 +32,7 @@ def evaluate(
     stochastic: Annotated[bool, Switch] = False,
     depths: Wholes = (),
     halt: str | None = None,
+    budget: Budgets = None,
     seed: Seed = 0,
     epoch: str = "latest",
     agent_seed: Whole | None = None,
@@ -53,6 +56,12 @@ def evaluate(
         Let each state choose its depth: fixed-point:EPS[:MAX], action-change:EPS[:MAX], second-order:EPS[:MAX] or, of
         agents trained with --halting-head, learned:EPS[:MAX], where MAX bounds it [default: 256 layers]; or
         budget:DEPTH for the same depth in every state.
+    budget
+        What an action may cost, such as depth=16,samples=8 or subgoals=16,replan=5; several are parted by blanks.
+        depth=LAYERS; samples=K actions to choose from, draws of one pass or, with noise=SIGMA on the latent, as many
+        latent trajectories, by rank=energy|medoid, drawn anew every hold=STEPS; subgoals=M candidates from
+        source=free|replay, ranked by score=min|sum|graph, a new one every replan=STEPS; oracle=CELLS ahead on the
+        shortest path of a maze; mode for none of these.
     seed
         Seed of the episodes.
     epoch
@@ -65,17 +74,21 @@ def evaluate(
     within("episodes", episodes, 1, MOST_EPISODES)
     if halt is not None and depths:
         raise ConfigError(f"--halt {halt}: chooses the depth itself; drop --depths")
+    budgets = read_budgets(budget, "budget")
+    for option, given in (("depths", depths), ("halt", halt), ("stochastic", stochastic)):
+        if budgets and given:
+            raise ConfigError(f"--budget {budgets[0]}: says what an action may cost; drop --{option}")
     rule = read_halt(halt)
     start()
     from .. import device, runs
-    from ..evaluation import capability
+    from ..evaluation import capability, spending
     from ..evaluation.policy import Which
     from . import tables
 
-    folder = runs.open_run(run)
-    protocol = capability.Protocol(split, episodes, stochastic, depths, rule, seed, Which.parse(epoch, agent_seed))
+    folder, which = runs.open_run(run), Which.parse(epoch, agent_seed)
+    protocol = capability.Protocol(split, episodes, stochastic, depths, rule, budgets, seed, which)
     with device.memory_told():
-        rows = capability.evaluate_run(folder, protocol)
+        rows = (spending.evaluate_budgets if budgets else capability.evaluate_run)(folder, protocol)
     tables.show_evaluation(rows)
     file = json if json is not None else folder.evaluation_file(protocol.name(rows))
     write_json(file, rows)

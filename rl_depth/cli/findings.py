@@ -147,7 +147,8 @@ def report(
 ) -> None:
     """Report runs or tables in one page that needs no network: findings with numbers, charts, videos, every run.
 
-    Videos below the folders, and what `extrapolate` wrote there, are taken in; nothing is rendered or trained.
+    Videos below the folders, and what `extrapolate` and `frontier` wrote there, are taken in; nothing is rendered or
+    trained.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from cyclopts import App, CycloptsError
 
 from .. import __version__
 from ..config import ConfigError, RunError, exit_code, explain, find_preset, is_there, preset_source
-from . import bench, evaluate, findings, insight, scenes, sweep, train
+from . import bench, evaluate, findings, frontier, insight, scenes, sweep, train
 
 _LONGEST = 1000  # characters of a message, which may quote what was given
 
@@ -36,7 +36,7 @@ for command in (train.train, evaluate.evaluate, evaluate.extrapolate, evaluate.e
     app.command(command)
 for command in (findings.compare, findings.thresholds, findings.calibrate, findings.report, findings.archive):
     app.command(command)
-for command in (insight.inspect, insight.grid):
+for command in (insight.inspect, insight.grid, frontier.frontier):
     app.command(command)
 for command in (sweep.sweep, sweep.watch, bench.cost, bench.bench):
     app.command(command)

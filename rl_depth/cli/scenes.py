@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..config import ConfigError, Whole
-from .common import MOST_EPISODES, OutFolder, Seed, Switch, start, within
+from .common import MOST_EPISODES, OutFolder, Seed, Switch, read_budgets, start, within
 
 
 def render(
@@ -21,6 +21,7 @@ def render(
     backend: str | None = None,
     episodes: Whole = 2,
     depth: Whole | None = None,
+    budget: str | None = None,
     seed: Seed = 0,
     epoch: str | None = None,
     agent_seed: Whole | None = None,
@@ -46,6 +47,8 @@ def render(
         Episodes, one after another.
     depth
         Depth to act with, in dense layers [default: the trained depth].
+    budget
+        What an action may cost, such as samples=8 or depth=16,subgoals=16,replan=5; see evaluate.
     seed
         Seed of the episodes; the same starts and goals for all runs.
     epoch
@@ -63,14 +66,19 @@ def render(
     for side in size:
         if not 64 <= side <= 4096:
             raise ConfigError(f"--size {size[0]} {size[1]}: each must lie in 64 to 4096 pixels")
-    _check_who(runs, env, policy, backend, {"depth": depth, "epoch": epoch, "agent-seed": agent_seed})
+    _check_who(runs, env, policy, backend, {"depth": depth, "budget": budget, "epoch": epoch, "agent-seed": agent_seed})
+    if budget is not None and depth is not None:
+        raise ConfigError(f"--budget {budget}: say the depth in it, as depth={depth}; drop --depth")
+    (spent,) = read_budgets([budget], "budget") if budget is not None else (None,)
     start()
     from .. import device, interrupts
     from ..evaluation import episodes as recording
     from ..evaluation.policy import Which
 
     which = Which.parse(epoch, agent_seed)
-    options = recording.Options(split=split, episodes=episodes, depth=depth, seed=seed, size=size, gif=gif, which=which)
+    options = recording.Options(
+        split=split, episodes=episodes, depth=depth, budget=spent, seed=seed, size=size, gif=gif, which=which
+    )
     with interrupts.tidying(), device.memory_told():
         if env is not None:
             files = recording.show_random(env, backend, options, out)

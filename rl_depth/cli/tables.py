@@ -25,6 +25,9 @@ def show_evaluation(rows: Sequence[Mapping[str, Any]]) -> None:
     A halting rule's depth is the mean it spent, beside the depths between which the middle 80% of all steps lie.
     """
     first = rows[0]
+    if "budget" in first:
+        _show_budgets(rows)
+        return
     goals = "drawn actions" if first["stochastic"] else "mode of the policy"
     goals += f", halting by {first['halt']}" if "halt" in first else ""
     halted = ("10% to 90%",) if "halt" in first else ()
@@ -38,6 +41,23 @@ def show_evaluation(rows: Sequence[Mapping[str, Any]]) -> None:
             distance = f"{levels[0]['goal_distance']:.3g}"
             table.add_row(*_depth(levels, depth), distance, str(levels[0]["episodes"]), *_cells(levels))
         table.add_row(*_depth(agents, depth), "all", str(agents[0]["episodes"]), *_cells(agents), end_section=True)
+    show(table)
+
+
+def _show_budgets(rows: Sequence[Mapping[str, Any]]) -> None:
+    """One line per budget and goal difficulty, with the price of an action."""
+    columns = ("kFLOP", "layers", "goal distance", "episodes", *_COLUMNS)
+    title = f"{rows[0]['split']} goals; operations and dense layers in sequence of an action"
+    table = empty_table(title, ("budget",), columns)
+    by_budget: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        by_budget[row["budget"]].append(row)
+    for budget, agents in by_budget.items():
+        price = [f"{agents[0]['flops'] / 1e3:,.0f}", f"{agents[0]['serial']:.3g}"]
+        for levels in zip(*(agent["by_difficulty"] for agent in agents), strict=True):
+            place = [f"{levels[0]['goal_distance']:.3g}", str(levels[0]["episodes"])]
+            table.add_row(budget, *price, *place, *_cells(levels))
+        table.add_row(budget, *price, "all", str(agents[0]["episodes"]), *_cells(agents), end_section=True)
     show(table)
 
 
@@ -192,6 +212,59 @@ def show_inspections(found: Sequence[Any]) -> None:
         numbers += [drawn.path_correlation, drawn.straight_correlation] if drawn is not None else [(), ()]
         cells = [spread([float(value) for value in values], 2 if i > 3 else 1) for i, values in enumerate(numbers)]
         table.add_row(one.config.env, one.run.name, str(one.shown_depth), str(len(one.seeds)), *cells)
+    show(table)
+
+
+def show_frontiers(found: Sequence[Any]) -> None:
+    """Of each `analysis.frontier.Frontier` its points, what doubling buys, and ways at one price."""
+    for one in found:
+        far = [f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}" for low, high in one.bins]
+        right = ("kFLOP", "layers", "TFLOP", "seeds", one.metric, *far, "front (FLOP)", "front (layers)")
+        title = (
+            f"{one.env}: mean [95% interval], all and by goal distance; price of an action in operations and in dense\n"
+            "layers in sequence, and of a seed's gradient steps (TFLOP); front: * where no other is as good for as\n"
+            "little, and in which share of resamples"
+        )
+        table = empty_table(title, ("run", "budget"), right)
+        for point in one.points:
+            price = [f"{point.flops / 1e3:,.0f}", f"{point.serial:.3g}", f"{one.training(point) / 1e12:.3g}"]
+            price.append(str(point.seeds))
+            levels = [f"{value:.2f}" for value in point.by_difficulty]
+            front = [_on_front(point.on_front[name], point.front_share[name]) for name in ("flops", "serial")]
+            mean = _estimate({"value": point.mean, "low": point.low, "high": point.high})
+            table.add_row(point.run, point.label, *price, mean, *levels, *front)
+        show(table)
+        _show_gains(one)
+        _show_pairs(one)
+
+
+def _on_front(there: bool, share: float | None) -> str:
+    return " ".join(filter(None, ("" if share is None else f"{share:.2f}", "*" if there else "")))
+
+
+def _show_gains(one: Any) -> None:
+    if not one.gains:
+        return
+    table = empty_table("gain per doubling [95% interval]", ("run", "way", "dial"), ("from", "to", "gain"))
+    for gain in one.gains:
+        for step in gain.steps:
+            ends = (f"{step['from']:g}", f"{step['to']:g}")
+            found = _estimate({"value": step["gain"], "low": step["low"], "high": step["high"]})
+            table.add_row(gain.run, gain.way, gain.dial, *ends, found)
+        table.add_section()
+    show(table)
+
+
+def _show_pairs(one: Any) -> None:
+    if not one.pairs:
+        return
+    title = f"ways at one price in operations: {one.metric} of the first less the second [95% interval]"
+    right = ("price ratio", "difference", "corrected p", "first is")
+    table = empty_table(title, ("first", "second"), right)
+    for pair in one.pairs:
+        names = [", ".join(filter(None, (one.points[i].run, one.points[i].label))) for i in (pair.first, pair.second)]
+        found = _estimate({"value": pair.difference, "low": pair.low, "high": pair.high})
+        table.add_row(*names, f"{pair.ratio:.2f}", found, "" if pair.p is None else f"{pair.p:.2g}", pair.outcome)
     show(table)
 
 

@@ -21,7 +21,7 @@ from .trunk import TrunkConfig
 def check(config: Options) -> None:
     """Raise `ConfigError` for the first thing that is wrong with a configuration."""
     shapes = (_check_ranges, _check_sizes, _check_per_seed, _check_trunks, _check_loops, _check_counts, check_segments)
-    for one in (*shapes, _check_data, _check_env, _check_collector):
+    for one in (*shapes, _check_transition, _check_data, _check_env, _check_collector):
         one(config)
 
 
@@ -96,6 +96,8 @@ PER_SEED: dict[str, Range] = {
 _RANGES: dict[str, Range] = PER_SEED | {
     "residual_scale": (lambda x: x == "learned" or 0 < x < math.inf, "must be positive and finite, or learned"),
     "step_limit": _POSITIVE,
+    "noise_weight": _POSITIVE,
+    "noise_kl": (lambda x: 0 <= x < math.inf, "must be finite and not negative"),
     "progressive": _SHARE,
     "random_goals": _SHARE,
     "consistency": (lambda x: 0 <= x < math.inf, "must be finite and not negative"),
@@ -202,6 +204,15 @@ def _check_loops(config: Options) -> None:
         _check_levels(config)
     else:
         refuse_changed(config, _LEVELS, "only a two-level trunk has this; add --block two-level")
+
+
+def _check_transition(config: Options) -> None:
+    if config.transition() is not None and config.supervise != "last":
+        refuse("noise_transition", config.noise_transition, f"not with --supervise {config.supervise}")
+    if config.noise_transition is None:
+        refuse_changed(config, ("noise_objective",), "add --noise-transition")
+    if config.noise_objective == "none":
+        refuse_changed(config, ("noise_weight", "noise_kl"), "add --noise-objective elbo-action or elbo-waypoint")
 
 
 def _check_levels(config: Options) -> None:

@@ -13,8 +13,8 @@ from cyclopts import Group, Parameter
 
 from .errors import ConfigError
 from .numbers import whole, whole_or_word
-from .specs import RECURRENCE_FORMS, TrainRecurrence, parse_per_seed
-from .supervision import SuperviseKind, Supervision
+from .specs import RECURRENCE_FORMS, TrainRecurrence, parse_per_seed, parse_transition
+from .supervision import NoiseBound, NoiseKind, SuperviseKind, Supervision
 from .trunk import BlockKind, TrunkConfig, turn_calls
 
 NETWORKS = ("actor", "phi", "psi")
@@ -108,6 +108,17 @@ class Options:
     residual_scale: Annotated[float | Literal["learned"], Parameter(group=_NET)] = 1.0
     """Factor of the residual branch; below 1 a deep loop moves less per application (De and Smith 2020, arXiv
     2002.10444). Or learned, one for each block, from 1 (fixed-point reasoners, arXiv 2606.18206)."""
+
+    noise_transition: Annotated[str | None, Parameter(group=_NET)] = None
+    """Noise that the actor's trunk adds to its latent after each application when actions are drawn, relative to the
+    latent's size: learned, with a mean (GRAM, arXiv 2605.19376), or fixed:SIGMA [default: none]."""
+    noise_objective: Annotated[NoiseKind, Parameter(group=_NET)] = "none"
+    """What trains that noise besides the actor's loss: nothing, or a bound on how likely actions of the replay are,
+    with noise from a posterior that sees the action taken, or a place on the way to its goal."""
+    noise_weight: Annotated[float, Parameter(group=_NET)] = 1.0
+    """Weight of that bound."""
+    noise_kl: Annotated[float, Parameter(group=_NET)] = 0.1
+    """Weight in it of the divergence of the posterior from the noise, in nats of the whole latent."""
 
     train_recurrence: Annotated[str | None, Parameter(group=_LOOP)] = None
     """Draw the recurrence count anew at each gradient step: fixed:R, uniform:A:B, lognormal-poisson:MEAN[:SIGMA]
@@ -282,6 +293,25 @@ class Options:
             known = str(error) if RECURRENCE_FORMS in str(error) else f"{error}; forms: {RECURRENCE_FORMS}"
             raise ConfigError(f"--train-recurrence {self.train_recurrence}: {known}") from None
 
+    def transition(self) -> float | Literal["learned"] | None:
+        """Standard deviation of the noise in the actor's transitions, or that it is learned, if there is any.
+
+        Raises:
+          ConfigError: the text of ``noise_transition`` is none of its forms.
+        """
+        if self.noise_transition is None:
+            return None
+        try:
+            return parse_transition(self.noise_transition)
+        except ValueError as error:
+            raise ConfigError(f"--noise-transition {self.noise_transition}: {error}") from None
+
+    def noise_bound(self) -> NoiseBound | None:
+        """The bound that trains the noise, if there is any."""
+        if self.noise_objective == "none":
+            return None
+        return NoiseBound(self.noise_objective, self.noise_weight, self.noise_kl)
+
     def supervision(self) -> Supervision:
         """Where along the trunks the losses stand."""
         return Supervision(
@@ -329,6 +359,7 @@ class Options:
             step_limit=self.step_limit if looped else None,
             remat=self.remat,
             precision=self.precision,
+            noise=self.transition() if network == "actor" else None,
             **(levels if block == "two-level" else {}),
         )
 

@@ -151,6 +151,20 @@ class Halt:
             raise ValueError(f"eps {self.eps}: must be positive and finite")
 
 
+def parse_transition(text: str) -> float | Literal["learned"]:
+    """Read ``learned`` or ``fixed:SIGMA``.
+
+    Raises:
+      ValueError: it is neither, or SIGMA is not positive and finite.
+    """
+    kind, colon, sigma = text.partition(":")
+    if text == "learned":
+        return "learned"
+    if kind != "fixed" or not colon:
+        raise ValueError("must be learned or fixed:SIGMA")
+    return _positive(sigma)
+
+
 def parse_per_seed(text: str) -> dict[str, tuple[float, ...]]:
     """Read ``NAME=[NUMBER, ...], ...``, as TOML has it.
 

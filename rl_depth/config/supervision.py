@@ -6,6 +6,22 @@ from dataclasses import dataclass
 from typing import Literal
 
 SuperviseKind = Literal["last", "drawn", "all"]
+NoiseKind = Literal["none", "elbo-action", "elbo-waypoint"]
+
+
+@dataclass(frozen=True)
+class NoiseBound:
+    """What trains the noise of the actor's trunk besides the actor's loss.
+
+    Attributes:
+      kind: what the posterior sees: the action taken, or a place between its state and its goal.
+      weight: of the bound.
+      kl: of the divergence within it.
+    """
+
+    kind: NoiseKind
+    weight: float
+    kl: float
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ class TrunkConfig:
     rounds: int = 1
     tie_levels: bool = False
     feedback: bool = False
+    noise: float | Literal["learned"] | None = None  # of each application's latent, relative to its size
 
     @property
     def tied(self) -> bool:

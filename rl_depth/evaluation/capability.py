@@ -14,7 +14,7 @@ import numpy as np
 from rl_depth.envs.base import GoalEnv
 
 from .. import runs
-from ..config import Config, ConfigError, Halt, check_depth, check_halt
+from ..config import Budget, Config, ConfigError, Halt, check_depth, check_halt
 from ..device import physics_options
 from ..training import metrics, rollout
 from ..training.acting import Halting, Plain
@@ -36,6 +36,7 @@ class Protocol:
       stochastic: draw actions from the policy instead of its mode.
       depths: test depths; the trained depth if empty.
       halt: let each state choose its depth by this rule instead.
+      budgets: what an action may cost instead; `spending` measures them.
       seed: seed of the episodes; the same ones for all agents and depths.
       which: the agents.
     """
@@ -45,12 +46,15 @@ class Protocol:
     stochastic: bool = False
     depths: tuple[int, ...] = ()
     halt: Halt | None = None
+    budgets: tuple[Budget, ...] = ()
     seed: int = 0
     which: Which = Which()  # noqa: RUF009 - frozen
 
     def name(self, rows: Sequence[Mapping[str, Any]]) -> str:
         """What a file of these results is called: no two protocols, and no two epochs, have the same."""
         parts = [str(rows[0]["split"]), "stochastic" if self.stochastic else "mode"]
+        if self.budgets:
+            parts[1:] = [_budgets_named(self.budgets)]
         parts += (
             [_depths_named(self.depths)] if self.depths else [str(self.halt).replace(":", "-")] if self.halt else []
         )
@@ -77,7 +81,7 @@ def evaluate_run(run: runs.Run, protocol: Protocol) -> list[dict[str, Any]]:
     env = make_env(config, protocol.split or eval_split(make_env(config), config))
     depths = _depths(config, protocol)
     reset_key, run_key = jax.random.split(jax.random.key(protocol.seed))
-    reset_keys = _stratified_keys(env, protocol.episodes, reset_key)
+    reset_keys = stratified_keys(env, protocol.episodes, reset_key)
     check_episodes(env, len(reset_keys), f"--episodes {protocol.episodes}")
     rows = []
     program = None
@@ -89,7 +93,7 @@ def evaluate_run(run: runs.Run, protocol: Protocol) -> list[dict[str, Any]]:
             row = {"seed": seed, "depth": depth, "split": env.split, "stochastic": protocol.stochastic}
             row |= {"halt": str(protocol.halt)} if protocol.halt else {}
             row |= {"epoch": policy.epoch, "episodes": len(reset_keys)}
-            rows.append(row | _summary(found, config.trunk("actor").turn_layers))
+            rows.append(row | summary(found, config.trunk("actor").turn_layers))
     return rows
 
 
@@ -98,10 +102,16 @@ _LONGEST = 60  # characters of a list in a file's name
 
 def _depths_named(depths: Sequence[int]) -> str:
     text = "depths" + ".".join(map(str, depths))
-    if len(text) <= _LONGEST:
-        return text
-    digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
-    return f"depths{depths[0]}to{depths[-1]}-{digest}"
+    return text if len(text) <= _LONGEST else f"depths{depths[0]}to{depths[-1]}-{_digest(text)}"
+
+
+def _budgets_named(budgets: Sequence[Budget]) -> str:
+    text = "+".join(str(budget).replace("=", "").replace(",", "-") for budget in budgets)
+    return f"budgets-{text if len(text) <= _LONGEST else _digest(text)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
 def _depths(config: Config, protocol: Protocol) -> list[int | None]:
@@ -118,7 +128,7 @@ def _depths(config: Config, protocol: Protocol) -> list[int | None]:
         raise ConfigError(f"--depths: {error}") from None
 
 
-def _summary(found: dict[str, np.ndarray], layers: int) -> dict[str, Any]:
+def summary(found: dict[str, np.ndarray], layers: int) -> dict[str, Any]:
     """Means over all episodes, and per difficulty."""
     spent = found.pop("spent", None)
     levels = metrics.by_difficulty(found)
@@ -159,7 +169,7 @@ def _program(policy: Policy, env: GoalEnv, protocol: Protocol) -> Any:
     return jax.jit(run, compiler_options=physics_options(env))
 
 
-def _stratified_keys(env: GoalEnv, episodes: int, key: jax.Array) -> jax.Array:
+def stratified_keys(env: GoalEnv, episodes: int, key: jax.Array) -> jax.Array:
     """Reset keys of ``episodes`` episodes for each goal difficulty that the split has."""
     pool = jax.random.split(key, episodes * _DRAWS_PER_EPISODE)
     measure = jax.jit(jax.vmap(lambda k: env.reset(k).info["goal_distance"]), compiler_options=physics_options(env))

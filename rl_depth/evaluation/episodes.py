@@ -21,12 +21,13 @@ from rl_depth import envs
 from rl_depth.envs.base import GoalEnv
 
 from .. import render
-from ..config import ConfigError, check_depth
+from ..config import Budget, ConfigError, check_depth
 from ..device import physics_options
 from ..training import rollout
-from ..training.acting import Plain
+from ..training.acting import Plain, Policy
 from ..training.trainer import eval_split, make_env
-from . import policy
+from . import policy, spending
+from .budgeted import Budgeted, Shape, Spend
 
 _PAUSE = 0.6  # s between two episodes of a video
 _STEP = 0.1  # s that a step is shown for if the environment does not say what it takes
@@ -40,6 +41,7 @@ class Options:
       split: starts and goals to draw; the evaluation split if None.
       episodes: episodes, one after another.
       depth: dense layers to act with; the trained depth if None.
+      budget: what an action may cost instead.
       seed: of the episodes; the same starts and goals for all runs.
       size: width and height of one picture, pixels.
       gif: write a gif as well.
@@ -49,6 +51,7 @@ class Options:
     split: str | None = None
     episodes: int = 2
     depth: int | None = None
+    budget: Budget | None = None
     seed: int = 0
     size: tuple[int, int] = (480, 360)
     gif: bool = False
@@ -67,17 +70,22 @@ def show_runs(runs: Sequence[Path], options: Options, out: Path | None = None) -
       The files written.
 
     Raises:
-      ConfigError: no such split or depth, or ``out`` cannot be written.
+      ConfigError: no such split or depth, a budget that an agent cannot spend, or ``out`` cannot be written.
       RunError: a folder is not a run or has no usable checkpoint.
     """
     loaded = [policy.load(run, options.which.seed, epoch=options.which.epoch) for run in runs]
     places = [make_env(one.config, options.split or eval_split(one.env, one.config)) for one in loaded]
-    depths = [_depth(one, options.depth) for one in loaded]
+    budget = options.budget
+    if budget is not None:
+        for one in loaded:
+            spending.check(one, [budget], "--budget")
+    depths = [_depth(one, budget.depth if budget else options.depth) for one in loaded]
     out = _folder(Path(runs[0]) / "videos" if out is None else out)
-    captions = _captions(runs, loaded, depths)
+    captions = _captions(runs, loaded, depths, budget)
     columns = []
     for one, env, depth, caption in zip(loaded, places, depths, captions, strict=True):
-        columns.append(_clips(env, one.agent.act, one.params, jnp.int32(depth), caption=caption, options=options))
+        acting, spent = _acting(one, env, depth, budget)
+        columns.append(_clips(env, acting, (one.params, spent), caption=caption, options=options))
     return _write(columns, options, out)
 
 
@@ -105,12 +113,29 @@ def show_random(env_name: str, backend: str | None, options: Options, out: Path 
         raise ConfigError(f"--env {env_name}: {error}") from None
     out = _folder(Path("runs") / "render" / env_name.replace(":", ".") if out is None else out)
 
-    def act(params: None, state: jax.Array, goal: jax.Array, key: jax.Array, depth: None) -> jax.Array:
-        del params, goal, depth
+    def draw(state: jax.Array, goal: jax.Array, key: jax.Array) -> jax.Array:
+        del goal
         return jax.random.uniform(key, (*state.shape[:-1], env.action_size), minval=-1.0)
 
-    clips = _clips(env, act, None, None, caption=f"{env_name}, random actions", options=options, draw=True)
+    clips = _clips(env, lambda _: Plain(draw), None, caption=f"{env_name}, random actions", options=options)
     return _write([clips], options, out)
+
+
+def _acting(one: policy.Policy, env: GoalEnv, depth: int, budget: Budget | None) -> tuple[Callable[[Any], Policy], Any]:
+    """From parameters and what an action may cost to the policy, and what it may cost."""
+    if budget is None:
+
+        def plain(given: Any) -> Policy:
+            params, own = given
+            return Plain(lambda state, goal, key: one.agent.act(params, state, goal, None, own))
+
+        return plain, jnp.int32(depth)
+
+    def within(given: Any) -> Policy:
+        params, (spend, states) = given
+        return Budgeted(one.agent, params, env, Shape.of(budget), spend, states)
+
+    return within, (Spend.of(budget, one.config), one.states_for(budget))
 
 
 def _depth(one: policy.Policy, depth: int | None) -> int:
@@ -123,13 +148,16 @@ def _depth(one: policy.Policy, depth: int | None) -> int:
         raise ConfigError(f"--depth: {error}") from None
 
 
-def _captions(runs: Sequence[Path], loaded: Sequence[policy.Policy], depths: Sequence[int]) -> list[str]:
+def _captions(
+    runs: Sequence[Path], loaded: Sequence[policy.Policy], depths: Sequence[int], budget: Budget | None
+) -> list[str]:
     """What tells the runs apart: trunk and depth; environment and name of the folder where these do not."""
     captions = []
     for one, depth in zip(loaded, depths, strict=True):
         trunk = one.config.trunk("actor")
         trained = f" (trained at {trunk.depth})" if depth != trunk.depth else ""
-        captions.append(f"{trunk.block}, depth {depth}{trained}")
+        bought = f", {budget}" if budget and budget.way != "depth" else ""
+        captions.append(f"{trunk.block}, depth {depth}{trained}{bought}")
     if len({one.config.env for one in loaded}) > 1:
         captions = [f"{one.config.env}: {caption}" for one, caption in zip(loaded, captions, strict=True)]
     count = Counter(captions)
@@ -140,28 +168,18 @@ def _captions(runs: Sequence[Path], loaded: Sequence[policy.Policy], depths: Seq
 
 
 def _clips(
-    env: GoalEnv,
-    act: Callable[..., jax.Array],
-    params: Any,
-    depth: jax.Array | None,
-    *,
-    caption: str,
-    options: Options,
-    draw: bool = False,
+    env: GoalEnv, acting: Callable[[Any], Policy], given: Any, *, caption: str, options: Options
 ) -> list[render.Clip]:
-    """Record episodes with ``act(params, state, goal, key or None, depth)``; the key is given to ``draw``."""
+    """Record episodes of the policy that ``acting`` makes of what it is given, which is traced."""
 
     @partial(jax.jit, compiler_options=physics_options(env))
-    def record(params: Any, depth: jax.Array | None, key: jax.Array) -> Any:
-        def acting(state: jax.Array, goal: jax.Array, action_key: jax.Array) -> jax.Array:
-            return act(params, state, goal, action_key if draw else None, depth)
-
-        return rollout.record(env, Plain(acting), key)
+    def record(given: Any, key: jax.Array) -> Any:
+        return rollout.record(env, acting(given), key)
 
     clips = []
     for episode in range(options.episodes):
         key = jax.random.fold_in(jax.random.key(options.seed), episode)
-        first, steps = jax.device_get(record(params, depth, key))
+        first, steps = jax.device_get(record(given, key))
         label = f"{caption} · episode {episode + 1}" if options.episodes > 1 else caption
         clips.append(_clip(env, first, steps, label))
     return clips

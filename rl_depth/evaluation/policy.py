@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,10 @@ from rl_depth.envs.base import GoalEnv
 
 from .. import runs
 from ..agents import AgentState, Algorithm
-from ..config import Config, ConfigError, Halt, check_depth, check_halt
+from ..config import Budget, Config, ConfigError, Halt, check_depth, check_halt
+from ..training.acting import begin_all
 from ..training.trainer import make_agent, make_env
+from .budgeted import Budgeted, Shape, Spend, check_budget
 
 
 class Policy:
@@ -30,12 +34,22 @@ class Policy:
       epoch: the checkpoint's epoch.
     """
 
-    def __init__(self, config: Config, env: GoalEnv, agent: Algorithm, params: dict[str, Any], epoch: int):
+    def __init__(
+        self,
+        config: Config,
+        env: GoalEnv,
+        agent: Algorithm,
+        params: dict[str, Any],
+        epoch: int,
+        stored: Callable[[], np.ndarray] | None = None,
+    ):
+        """Take what the attributes say, and what reads states ``[N, state_size]`` of the replay, if there is one."""
         self.config = config
         self.env = env
         self.agent = agent
         self.params = params
         self.epoch = epoch
+        self._stored = stored
 
     def __call__(
         self,
@@ -43,6 +57,8 @@ class Policy:
         goal: np.ndarray | jax.Array,
         depth: int | None = None,
         key: jax.Array | None = None,
+        *,
+        budget: Budget | str | None = None,
     ) -> jax.Array:
         """Act.
 
@@ -50,19 +66,83 @@ class Policy:
           obs: state part of observations, ``[..., state_size]``.
           goal: commanded goals, ``[..., goal_size]``.
           depth: dense layers to act with; the trained depth if None. One program serves all depths.
-          key: draw from the policy with this key; its mode if None.
+          key: draw from the policy with this key; its mode if None. With a budget, what its samples and candidates
+            are drawn with; a fixed one if None.
+          budget: what the action may cost instead, or its text form such as "samples=8,noise=0.1". A subgoal is chosen
+            anew in each call; `budgeted` pursues it over steps.
 
         Returns:
           Actions in [-1, 1], ``[..., action_size]``.
 
         Raises:
-          ValueError: wrong sizes, or a depth that the trunk cannot act with.
+          ValueError: wrong sizes, a depth that the trunk cannot act with, or a budget that cannot be spent.
         """
         obs, goal = self._read(obs, goal)
+        if budget is not None:
+            if depth is not None:
+                raise ValueError(f"depth {depth}: say it in the budget, as depth={depth}")
+            return self._within(obs, goal, self._check(budget), jax.random.key(0) if key is None else key)
         if depth is None:
             depth = self.config.trunk("actor").depth
         depth = check_depth(self.config.trunk("actor"), depth)
         return self._act(self.params, obs, goal, key, jnp.int32(depth))
+
+    def budgeted(self, budget: Budget | str, env: GoalEnv | None = None) -> Budgeted:
+        """The policy of a budget over the steps of an episode: `training.acting.Policy`.
+
+        Args:
+          budget: the budget, or its text form.
+          env: where it acts, if not in ``self.env``; such as that of another split.
+
+        Raises:
+          ValueError: not a budget, or one that cannot be spent.
+        """
+        budget = self._check(budget)
+        spend, states = Spend.of(budget, self.config), self.states_for(budget)
+        return Budgeted(self.agent, self.params, env or self.env, Shape.of(budget), spend, states)
+
+    def states_for(self, budget: Budget) -> jax.Array | None:
+        """States ``[N, state_size]`` that a budget takes candidates from; None if it takes none from the replay.
+
+        Raises:
+          ConfigError: there is no replay.
+        """
+        if not budget.subgoals or budget.source != "replay":
+            return None
+        if self._stored is None:
+            raise ConfigError("source=replay: this agent was exported without states of its replay")
+        return self._states
+
+    @cached_property
+    def _states(self) -> jax.Array | None:
+        return None if self._stored is None else jnp.asarray(self._stored())
+
+    def _check(self, budget: Budget | str) -> Budget:
+        budget = Budget.parse(budget) if isinstance(budget, str) else budget
+        check_budget(self.config, self.env, self.agent, budget)
+        return budget
+
+    def _within(self, obs: jax.Array, goal: jax.Array, budget: Budget, key: jax.Array) -> jax.Array:
+        batch = jnp.broadcast_shapes(obs.shape[:-1], goal.shape[:-1])
+        flat = [jnp.broadcast_to(a, (*batch, a.shape[-1])).reshape(-1, a.shape[-1]) for a in (obs, goal)]
+        spend, states = Spend.of(budget, self.config), self.states_for(budget)
+        return self._spend(self.params, *flat, key, spend, states, Shape.of(budget)).reshape(*batch, -1)
+
+    @cached_property
+    def _spend(self) -> Any:
+        def act(
+            params: dict[str, Any],
+            obs: jax.Array,
+            goal: jax.Array,
+            key: jax.Array,
+            spend: Spend,
+            states: jax.Array | None,
+            shape: Shape,
+        ) -> jax.Array:
+            acting = Budgeted(self.agent, params, self.env, shape, spend, states)
+            return acting.act(begin_all(acting, len(obs), key), obs, goal, key)[0]
+
+        return jax.jit(act, static_argnums=6)
 
     def until(
         self,
@@ -185,16 +265,37 @@ def load(run: runs.Run | Path | str, seed: int | None = None, *, epoch: int | st
     env = make_env(config)
     agent = make_agent(config, env)
     saved = run.load_checkpoint(which.epoch if isinstance(which.epoch, int) else None, replay=False)
+    stored = partial(_stored_states, run, index, saved.epoch, env.state_size)
     if which.epoch != "best":
-        return Policy(config, env, agent, _params(agent, saved.arrays, index, run), saved.epoch)
+        return Policy(config, env, agent, _params(agent, saved.arrays, index, run), saved.epoch, stored)
     epochs = saved.arrays.get(f"{runs.BEST}_epoch")
     if epochs is None or epochs[index] < 0:
         raise runs.InputError(f"{run.path}: no best agent is kept; train it with --keep-best METRIC")
-    return Policy(config, env, agent, _params(agent, saved.arrays, index, run, runs.BEST), int(epochs[index]))
+    params = _params(agent, saved.arrays, index, run, runs.BEST)
+    return Policy(config, env, agent, params, int(epochs[index]), stored)
+
+
+_STATES = 4096  # of a replay, that subgoals are drawn from
+
+
+def _stored_states(run: runs.Run, index: int, epoch: int, size: int) -> np.ndarray:
+    """States ``[N, size]`` out of one seed's replay, evenly over what a checkpoint holds; always the same ones.
+
+    Raises:
+      InputError: it holds none.
+    """
+    saved = run.load_checkpoint(epoch)
+    state, last = (saved.arrays.get(f"{runs.REPLAY}{name}") for name in ("state", "last"))
+    if state is None or last is None or state.shape[-1] != size:
+        raise runs.InputError(f"{run.path}: source=replay: the checkpoint of epoch {epoch} has no replay")
+    there = state[index][last[index] >= 0]
+    return there[np.linspace(0, len(there) - 1, min(len(there), _STATES)).round().astype(int)]
 
 
 def export(run: runs.Run | Path | str, file: Path, seed: int | None = None, *, epoch: int | str = "latest") -> Policy:
     """Write one agent, with all that `load` needs, to one safetensors file.
+
+    States that subgoals are drawn from are among it if the checkpoint has a replay.
 
     Args:
       run: a run folder.
@@ -213,6 +314,8 @@ def export(run: runs.Run | Path | str, file: Path, seed: int | None = None, *, e
     policy = load(run, seed, epoch=epoch)
     config = Which(seed=run.config().seed if seed is None else seed).of(run)
     arrays = {f"params{jax.tree_util.keystr(path)}": np.asarray(leaf) for path, leaf in _leaves(policy.params)}
+    with contextlib.suppress(runs.InputError):
+        arrays["states"] = np.asarray(policy.states_for(Budget(subgoals=1, source="replay")))
     runs.write_agent(file, arrays, config, policy.epoch)
     return policy
 
@@ -228,8 +331,13 @@ def _from_file(file: Path, seed: int | None) -> Policy:
     for name, (_, like) in zip(names, _leaves(template.params), strict=True):
         if name not in arrays or arrays[name].shape != like.shape or arrays[name].dtype != like.dtype:
             raise runs.InputError(f"{file}: lacks {name} of shape {list(like.shape)}")
-    leaves = [jnp.asarray(arrays[name]) for name in names]
-    return Policy(config, env, agent, jax.tree.unflatten(jax.tree.structure(template.params), leaves), epoch)
+    params = jax.tree.unflatten(jax.tree.structure(template.params), [jnp.asarray(arrays[name]) for name in names])
+    states = arrays.get("states")
+    if states is None:
+        return Policy(config, env, agent, params, epoch)
+    if states.ndim != 2 or states.shape[1] != env.state_size or states.dtype != np.float32 or not len(states):
+        raise runs.InputError(f"{file}: states have shape {list(states.shape)}, not [N, {env.state_size}]")
+    return Policy(config, env, agent, params, epoch, lambda: states)
 
 
 def _leaves(tree: Any) -> list[tuple[Any, Any]]:

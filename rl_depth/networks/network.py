@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ..config import Halt, TrunkConfig
+from . import transition
 from .block import Dense, HiddenLayers, Params
 from .recurrence import Draw, Measure, iterate_until
 from .trunks import make_trunk
@@ -35,11 +36,13 @@ class Network(nn.Module):
       trunk_config: the trunk.
       out: outputs ``O`` of the head.
       halting: whether a second head of one output, zero at first, learns when to stop.
+      evidence: entries ``E`` of what a posterior of the trunk's noise sees; 0 for no posterior.
     """
 
     trunk_config: TrunkConfig
     out: int
     halting: bool = False
+    evidence: int = 0
 
     def setup(self) -> None:
         """Declare the layers."""
@@ -51,12 +54,19 @@ class Network(nn.Module):
         if self.halting:  # zero at first, and no "kernel", for those are drawn
             self._halt_weights = self.param("halt_weights", nn.initializers.zeros, (self.trunk_config.width,))
             self._halt_bias = self.param("halt_bias", nn.initializers.zeros, ())
+        if self.evidence:
+            w = self.trunk_config.width
+            self.witness = HiddenLayers(1, w, self.trunk_config.precision)
+            self._posterior_weights = self.param("posterior_weights", nn.initializers.zeros, (2 * w, 2 * w))
+            self._posterior_bias = self.param("posterior_bias", nn.initializers.zeros, (2 * w,))
 
     def __call__(self, x: jax.Array, depth: jax.Array | Draw | None = None, key: jax.Array | None = None) -> jax.Array:
         """``x [..., I] -> [..., O]``; ``depth`` and ``key`` as in `Trunk`."""
         embedded = self.embed(x)
         if self.is_initializing():
             self.head(embedded)  # its parameters cannot be made within a loop
+            if self.evidence:
+                self.witness(jnp.zeros((*x.shape[:-1], self.evidence)))
         return self.head(self.trunk(embedded, depth, key, self._feed))
 
     @property
@@ -71,6 +81,22 @@ class Network(nn.Module):
     def _step(self, x: jax.Array, h: jax.Array, i: jax.Array, count: jax.Array) -> jax.Array:
         heard = x if self._feed is None else self._feed(x, h, i)
         return self.trunk.step(h, heard, i, count)
+
+    def disturbed(self, x: jax.Array, depth: jax.Array, noise: jax.Array, key: jax.Array) -> jax.Array:
+        """Outputs ``[..., O]`` at a traced test depth, the latent disturbed after every application.
+
+        ``h <- h + noise * rms(h) * N(0, I)``, drawn with ``fold_in(key, i)`` after the ``i``-th. PTRM (arXiv
+        2605.19943) has it without ``rms(h)``; with it the noise keeps pace with a latent that grows.
+        """
+        embedded = self.embed(x)
+        count = depth // self.trunk_config.turn_layers
+
+        def through(i: jax.Array, h: jax.Array) -> jax.Array:
+            h = self._step(embedded, h, i, count)
+            size = jnp.sqrt(jnp.mean(jnp.square(h), axis=-1, keepdims=True))
+            return h + noise * size * jax.random.normal(jax.random.fold_in(key, i), h.shape)
+
+        return self.head(self.trunk.read(lax.fori_loop(0, count, through, self.trunk.start(embedded))))
 
     def embed(self, x: jax.Array) -> jax.Array:
         """The input layer: ``[..., I] -> [..., W]``."""
@@ -95,6 +121,22 @@ class Network(nn.Module):
         if deepest is None:
             return here, None
         return here, jax.tree.map(lax.stop_gradient, Reached(self.head(deepest), deepest, self.halt(deepest)))
+
+    def infer(
+        self, x: jax.Array, evidence: jax.Array, draw: Draw | None, key: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """Outputs ``[..., O]`` with noise of a posterior that sees ``evidence [..., E]``, and its divergence ``[...]``.
+
+        The posterior reads the latent, of unit size, beside a layer's view of the evidence; see `Trunk.infer`.
+        """
+        seen = self.witness(evidence)
+
+        def posterior(u: jax.Array) -> transition.Gaussian:
+            heard = jnp.concatenate([u / transition.size(u), seen], axis=-1)
+            return transition.learned(heard, self._posterior_weights, self._posterior_bias)
+
+        read, divergence = self.trunk.infer(self.embed(x), posterior, draw, key, self._feed)
+        return self.head(read), divergence
 
     def foresee(self, x: jax.Array, depth: jax.Array) -> jax.Array:
         """The halting head's output ``[...]`` for ``x [..., I]`` at a traced test depth."""

@@ -98,6 +98,15 @@ def sample(
     return row, (begin + offset) % rows, env
 
 
+def between(rows: int, row: jax.Array, goal_row: jax.Array, key: jax.Array) -> jax.Array:
+    """Rows after ``row [...]`` and before ``goal_row [...]``, each as likely; the goal's own where there is none.
+
+    ``rows`` is the buffer's number ``T`` of them.
+    """
+    offset = (goal_row - row) % rows
+    return (row + jax.random.randint(key, row.shape, 1, jnp.maximum(offset, 2))) % rows
+
+
 def truncated_geometric(key: jax.Array, gamma: jax.Array | float, horizon: jax.Array) -> jax.Array:
     """Offsets in ``1..horizon`` of the shape of ``horizon`` (int32, at least 1), geometric with ratio ``gamma``."""
     u = jax.random.uniform(key, horizon.shape)

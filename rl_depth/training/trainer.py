@@ -35,6 +35,8 @@ _INIT, _START, _COLLECT, _LEARN, _EVALUATE = range(5)
 # Of a learner beside a collector, which has the streams above: it does bit for bit what it would do alone.
 _LEARNER_INIT, _LEARNER_LEARN = range(5, 7)
 
+_WAYPOINT = 1  # folded into the key that transitions are drawn with, for places on the way to their goals
+
 
 class TrainState(flax.struct.PyTreeNode):
     """Everything that a run is, for one seed."""
@@ -157,6 +159,9 @@ class Trainer:
         sample_key, update_key = jax.random.split(_key(state.seed, stream, state.epoch))
         gamma = state.hyper.gamma if c.segment_horizon is None else jnp.float32(c.supervision().gammas())
         picks = replay.sample(state.replay, gamma, c.batch_size, c.updates, sample_key)
+        if c.noise_objective == "elbo-waypoint":
+            way_key = jax.random.fold_in(sample_key, _WAYPOINT)
+            picks = (*picks, replay.between(c.replay_steps, *picks[:2], way_key))
 
         def step(own: AgentState, inputs: tuple[Any, jax.Array]) -> tuple[AgentState, Metrics]:
             picks, key = inputs
@@ -166,12 +171,20 @@ class Trainer:
         own, metrics = jax.lax.scan(step, own, (picks, jax.random.split(update_key, c.updates)))
         return own, jax.tree.map(jnp.mean, metrics)
 
-    def _batch(self, kept: replay.Replay, row: jax.Array, goal_row: jax.Array, env: jax.Array) -> Batch:
+    def _batch(
+        self,
+        kept: replay.Replay,
+        row: jax.Array,
+        goal_row: jax.Array,
+        env: jax.Array,
+        way_row: jax.Array | None = None,
+    ) -> Batch:
         """The batch of one gradient step's picks; ``goal_row [B, S]`` where each segment has goals of its own."""
         own = env[:, None] if goal_row.ndim == 2 else env
         goals = self.env.achieved_goal(kept.state[goal_row, own])
         segmented = {"segment_goals": goals, "goal": goals[:, -1]} if goal_row.ndim == 2 else {"goal": goals}
-        return Batch(state=kept.state[row, env], action=kept.action[row, env], **segmented)
+        waypoint = None if way_row is None else self.env.achieved_goal(kept.state[way_row, env])
+        return Batch(state=kept.state[row, env], action=kept.action[row, env], waypoint=waypoint, **segmented)
 
     def evaluate(self, state: TrainState) -> dict[str, jax.Array]:
         """Episodes on the evaluation split, a collector's too; ``[eval_episodes]`` each.

@@ -14,7 +14,7 @@ from rl_depth.envs import mazes
 from rl_depth.envs.base import GoalEnv
 
 # one robot in other walls compiles for long and behaves alike: built, and drawn from, but not stepped
-VARIANT = re.compile(r"(ant|humanoid|point)_(u[2-7]|big|hardest)_maze.*|point_u_maze")
+VARIANT = re.compile(r"(ant|humanoid|point)_(u[2-7]|ring|big|hardest)_maze.*|point_u_maze")
 DISTINCT = [name for name in envs.names() if not VARIANT.fullmatch(name)]
 VARIANTS = [name for name in envs.names() if VARIANT.fullmatch(name)]
 

@@ -64,3 +64,48 @@ def test_the_humanoid_put_elsewhere_equals_one_that_starts_there(compiled):
 
 def test_environments_without_a_maze_have_no_floor():
     assert not hasattr(envs.make("ant"), "floor")
+
+
+MAZES = ["point_ring_maze", "random_point_maze", "ant_u_maze"]
+
+
+@pytest.mark.parametrize("name", MAZES)
+def test_subgoals_lie_on_free_floor_and_are_achieved_by_the_states_they_are_lifted_to(name, compiled):
+    own = compiled(name)
+    first = jax.tree.map(lambda leaf: leaf[0], own.reset(jax.random.split(jax.random.key(3), 2)))
+    draw = jax.jit(own.env.free_goals, static_argnums=2)
+    goals = draw(first.obs, jax.random.key(0), 64)
+    floor = own.env.floor(first)
+    assert floor.is_free(goals).all()
+    cells = {tuple(cell) for cell in np.round(goals / floor.cell_size).astype(int).tolist()}
+    assert len(cells) > 0.5 * min(64, (~floor.walls).sum())
+    np.testing.assert_array_equal(draw(first.obs, jax.random.key(0), 5), goals[:5])
+    state = first.obs[: own.env.state_size]
+    lifted = own.env.lift(jnp.broadcast_to(state, (64, len(state))), goals)
+    np.testing.assert_array_equal(own.env.achieved_goal(lifted), goals)
+    if "point" in name:  # at rest there, between the same walls
+        np.testing.assert_array_equal(lifted[:, 2:4], 0)
+        np.testing.assert_array_equal(lifted[:, 4:], jnp.broadcast_to(state[4:], lifted[:, 4:].shape))
+
+
+@pytest.mark.parametrize("name", MAZES)
+def test_the_goal_ahead_is_so_many_cells_nearer_to_the_goal(name, compiled):
+    own = compiled(name)
+    states = own.reset(jax.random.split(jax.random.key(5), 2))
+    ahead = jax.jit(own.env.goal_ahead)
+    for i in range(2):
+        first = jax.tree.map(lambda leaf, i=i: leaf[i], states)
+        goal, floor = own.env.goal_position(first)[:2], own.env.floor(first)
+        lengths = floor.path_lengths_to(goal)
+
+        def length(position, lengths=lengths, floor=floor):
+            return lengths[tuple(np.round(np.asarray(position) / floor.cell_size).astype(int))]
+
+        far = length(own.env.qpos(first)[:2])
+        for steps in range(1, far):
+            assert length(ahead(first.obs, steps)) == far - steps
+        np.testing.assert_array_equal(ahead(first.obs, far + 3), goal)
+
+
+def test_environments_without_a_maze_know_no_subgoals():
+    assert not any(hasattr(envs.make(name), "free_goals") for name in ("ant", "reacher", "humanoid_u_maze"))

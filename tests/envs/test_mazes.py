@@ -49,8 +49,19 @@ def test_every_layout_parses_and_its_eval_goals_are_train_goals(name):
 def test_known_path_lengths():
     longest = {name: int(mazes.load(name).length_of(mazes.load(name).pairs("train")).max()) for name in mazes.LAYOUTS}
     assert longest == {
-        "u": 6, "u2": 8, "u3": 10, "u4": 10, "u5": 16, "u6": 14, "u7": 12, "big": 11, "hardest": 15,
+        "u": 6, "u2": 8, "u3": 10, "u4": 10, "u5": 16, "u6": 14, "u7": 12, "ring": 8, "big": 11, "hardest": 15,
     }  # fmt: skip
+
+
+def test_two_ways_of_one_length_lead_around_the_ring():
+    maze = mazes.load("ring")
+    ((start, goal),) = maze.pairs("eval")
+    assert maze.length_of(np.array([[start, goal]])) == 8
+    for row in (1, 5):  # either way closed, the other is as short
+        walls = maze.walls.copy()
+        walls[row, 3] = True
+        flat = [cell[0] * walls.shape[1] + cell[1] for cell in (start, goal)]
+        assert mazes.path_lengths(walls)[flat[0], flat[1]] == 8
 
 
 @pytest.mark.parametrize("name", mazes.LAYOUTS)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ...config import TrunkConfig
+from .. import transition
 from ..block import Params
 from ..recurrence import Draw, Step, frozen_loop, iterate, iterate_drawn, iterate_forward, scan_blocks
 from ..together import one_of, when
@@ -23,8 +24,12 @@ from ..together import one_of, when
 # (the input layer's output [..., W], latent [..., Z], index of the application) -> input of the application [..., W]
 Feed = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
+# (latent [..., W]) -> noise after the application that left it
+Posterior = Callable[[jax.Array], transition.Gaussian]
+
 # Folded into a trunk's key before the index of an application, for the key itself draws the initial latent.
 _STEPS = 1
+_NOISE = 1  # folded into an application's key, for its noise
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,10 @@ class Trunk(nn.Module):
         self._weights = self.declare()
         if self.config.latent == "learned":
             self._learned = self.param("start", nn.initializers.normal(1.0), (self._latent_size,))
+        if self.config.noise == "learned":  # zero at first, and no "kernel", for those are drawn
+            w = self.config.width
+            self._noise_weights = self.param("noise_weights", nn.initializers.zeros, (w, 2 * w))
+            self._noise_bias = self.param("noise_bias", nn.initializers.zeros, (2 * w,))
 
     @property
     def _latent_size(self) -> int:
@@ -123,7 +132,7 @@ class Trunk(nn.Module):
         weights = self._weights
         if self.stacked:
             weights = jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, i, keepdims=False), weights)
-        return self.advance(weights, h, x, i, count, key)
+        return self._transit(self.advance(weights, h, x, i, count, key), key)
 
     def __call__(
         self,
@@ -268,7 +277,56 @@ class Trunk(nn.Module):
     ) -> jax.Array:
         """An application with the trunk's key for all of them."""
         heard = x if feed is None else feed(x, h, i)
-        return self.advance(weights, h, heard, i, count, None if key is None else jax.random.fold_in(key, i))
+        own = None if key is None else jax.random.fold_in(key, i)
+        return self._transit(self.advance(weights, h, heard, i, count, own), own)
+
+    def infer(
+        self, x: jax.Array, posterior: Posterior, draw: Draw | None, key: jax.Array, feed: Feed | None = None
+    ) -> tuple[jax.Array, jax.Array]:
+        """Run the trunk with noise from a posterior in its last application, which alone carries gradients.
+
+        GRAM takes the posterior's noise in all applications and its divergence in the last. What it says in the earlier
+        ones is then free, and the prior need not follow: here these have the prior's noise, so that the bound is one.
+
+        Args:
+          x: as in `__call__`, and so are ``key`` and ``feed``.
+          posterior: the noise after an application that left ``u [..., W]``.
+          draw: how many applications; the trunk's own number if None.
+
+        Returns:
+          What the head reads, ``[..., W]``, and the posterior's divergence from the `prior`, ``[...]``, as
+          `transition.balanced`.
+        """
+        count = jnp.int32(self.config.applications) if draw is None else draw.count
+        steps, w, last = jax.random.fold_in(key, _STEPS), self.config.width, count - 1
+        h = frozen_loop(self._any_step(x, steps, feed), self.start(x, key), jnp.int32(0), last, count)
+        weights, own = self._weights, jax.random.fold_in(steps, last)
+        if self.stacked:
+            weights = jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, last, keepdims=False), weights)
+        h = self.advance(weights, h, x if feed is None else feed(x, h, last), last, count, own)
+        q, p = posterior(h[..., :w]), self.prior(h[..., :w])
+        u = transition.moved(h[..., :w], q, jax.random.fold_in(own, _NOISE))
+        return self.read(jnp.concatenate([u, h[..., w:]], axis=-1)), transition.balanced(q, p)
+
+    def _transit(self, h: jax.Array, key: jax.Array | None) -> jax.Array:
+        """The latent ``[..., Z]`` after an application's noise, drawn with ``key``, or its mean without.
+
+        Of what the head reads alone: in GRAM noise in the fast latent does not help.
+        """
+        noise, w = self.config.noise, self.config.width
+        if noise is None or (key is None and noise != "learned"):
+            return h
+        u = h[..., :w]
+        u = transition.moved(u, self.prior(u), None if key is None else jax.random.fold_in(key, _NOISE))
+        return jnp.concatenate([u, h[..., w:]], axis=-1)
+
+    def prior(self, u: jax.Array) -> transition.Gaussian:
+        """The noise after an application that left ``u [..., W]``, of a trunk that has any."""
+        noise = self.config.noise
+        assert noise is not None
+        if noise != "learned":
+            return transition.fixed(u, noise)
+        return transition.learned(u / transition.size(u), self._noise_weights, self._noise_bias)
 
     def _stack(
         self,

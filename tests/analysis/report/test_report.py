@@ -9,11 +9,15 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from rl_depth.analysis import report
+from rl_depth.analysis import frontier, report
+from rl_depth.analysis.report import budgets
 from rl_depth.config import ConfigError
 from rl_depth.runs import RunError
 
+from ...fabricated import spending
+
 DEPTHS = (4, 8, 16, 32)
+SPENT = spending({"mode": (0.4, 4e3), "depth=16": (0.4, 1e4), "samples=4": (0.8, 1.1e4), "samples=8": (0.8, 2e4)})
 EVIL = "x:</script><img src=q onerror=alert(1)>'\"&$x^$\u202e"
 
 
@@ -63,6 +67,7 @@ def runs(fabricate, tmp_path_factory):
     (root / "looped" / "depth16" / "videos" / "rollout.gif").write_bytes(GIF)
     (root / "extrapolate").mkdir()
     (root / "extrapolate" / "extrapolation.json").write_text(json.dumps(at_test_depths()))
+    (root / "frontier.json").write_text(json.dumps(under_budgets()))
     return root
 
 
@@ -80,6 +85,11 @@ def at_test_depths(**changes):
     run |= {"seeds": [0, 1], "trained_depth": 8, "depths": [8, 16, 32], "latents": {}}
     run |= {"capability": {"success_any": table}, "critic": {"infonce": table}, "verdicts": {"success_any": verdict}}
     return {"protocol": {}, "made_with": {}, "runs": [run | changes]}
+
+
+def under_budgets(**changes):
+    """What ``rl-depth frontier`` writes of one run: samples are better than depth at one price."""
+    return {"frontiers": [one.to_json() | changes for one in frontier.frontiers([SPENT])]}
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +116,7 @@ def test_the_page_has_every_part_and_says_what_was_found_with_numbers(page):
         "learning",
         "difficulty",
         "extrapolation",
+        "budgets",
         "videos",
         "limits",
         "runs",
@@ -143,10 +154,50 @@ def test_charts_hold_the_judged_values(written):
     }
 
 
+def test_budgets_stand_with_their_prices_verdicts_and_what_training_took(written, page):
+    by_flops, by_layers = (chart for chart in charts(written.page) if "point_maze, eval goals" in chart["title"])
+    assert [line["name"] for line in by_flops["lines"]] == ["depth", "draws"]
+    assert [line["labels"] for line in by_layers["lines"]] == [["mode", "depth=16"], ["samples=4", "samples=8"]]
+    assert by_flops["lines"][1]["x"] == [11, 20] and all(low < 0.8 for low in by_flops["lines"][1]["low"])
+    assert re.search(r"what none reaches for less: mode \(in 100% of resamples\): .* for 4 kFLOP; samples=4", page.text)
+    assert re.search(r"depth=16 is worse than samples=4 at 1.10 times its price: -0\.\d+ \[-0", page.text)
+    assert "More samples (draws) does not pay beyond 4" in page.text
+    rows = list(csv.DictReader((written.page.parent / "data" / "frontier.csv").open()))
+    assert [row["budget"] for row in rows] == ["mode", "depth=16", "samples=4", "samples=8"]
+    assert {float(row["train_flops"]) for row in rows} == {1e9} and rows[2]["on_front_flops"] == "True"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"points": []},
+        {"bins": [[1, 2]]},
+        {"train_flops": {"run": "much"}},
+        {"pairs": [{"first": 0, "second": 9}]},
+        {"gains": [{"run": "", "way": "draws", "dial": "samples", "steps": [{"from": 1}], "stops": None}]},
+    ],
+)
+def test_results_under_budgets_that_are_torn_are_noted(tmp_path, changes):
+    (tmp_path / "frontier.json").write_text(json.dumps(under_budgets(**changes)))
+    found, (note,) = budgets.read([tmp_path])
+    assert found == [] and note.endswith("frontier.json")
+    (tmp_path / "frontier.json").write_text(json.dumps(under_budgets()))
+    assert budgets.read([tmp_path]) == (frontier.frontiers([SPENT]), [])
+
+
 def test_numbers_and_figures_lie_beside_the_page(written, page, runs):
     out = written.page.parent
     assert {tag["href"] for tag in page.all("a")} >= {str(file.relative_to(out)) for file in written.files}
-    for stem in ("thresholds", "locations", "matched", "profiles", "learning", "difficulty", "extrapolation"):
+    for stem in (
+        "thresholds",
+        "locations",
+        "matched",
+        "profiles",
+        "learning",
+        "difficulty",
+        "extrapolation",
+        "frontier",
+    ):
         for ending, start in ((".png", b"\x89PNG"), (".pdf", b"%PDF")):
             assert (out / "figures" / (stem + ending)).read_bytes().startswith(start), stem
     tables = {file.stem: list(csv.DictReader(file.open())) for file in written.files if file.suffix == ".csv"}
@@ -279,6 +330,7 @@ def test_unfinished_torn_and_foreign_runs_are_listed_and_left_out(fabricate, tmp
     foreign.mkdir()
     (foreign / "config.toml").write_text('name = "another tool"\n')
     (foreign / "extrapolation.json").write_text('{"runs": [{"label": 3}]}')
+    (foreign / "frontier.json").write_text(json.dumps(under_budgets(train_flops={})))
     page = Reader(report.write([tmp_path / "runs"], tmp_path / "out").page.read_text())
     for word in (
         "half interrupted",
@@ -289,6 +341,7 @@ def test_unfinished_torn_and_foreign_runs_are_listed_and_left_out(fabricate, tmp
     ):
         assert word in page.text, word
     assert "not as rl-depth extrapolate writes it" in page.text
+    assert "not as rl-depth frontier writes it" in page.text and "Budgets" not in page.text
     assert "5 runs" in page.text and "2 unreadable" in page.text
 
 

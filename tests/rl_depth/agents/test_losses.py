@@ -137,3 +137,16 @@ def test_log_std_stays_in_its_bounds():
     outputs = jnp.concatenate([jnp.zeros((3, 1)), jnp.array([[-100.0], [0.0], [100.0]])], axis=1)
     log_std = losses.policy_distribution(outputs)[1]
     np.testing.assert_allclose(log_std[:, 0], [-5.0, -1.5, 2.0])
+
+
+def test_the_density_of_a_drawn_action_is_the_one_that_it_was_drawn_with():
+    outputs = jax.random.normal(jax.random.key(0), (50, 4))
+    action, log_prob = losses.sample_action(outputs, jax.random.key(1))
+    inside = (jnp.abs(action) < 0.99).all(axis=-1)
+    np.testing.assert_allclose(losses.log_density(outputs, action)[inside], log_prob[inside], atol=1e-2)
+    assert np.isfinite(losses.log_density(outputs, jnp.ones((50, 2)))).all()
+
+
+def test_the_bound_of_the_noise_by_hand():
+    loss, metrics = losses.noise_loss(jnp.array([-1.0, -3.0]), jnp.array([2.0, 4.0]), 0.5)
+    assert loss == metrics["noise_loss"] == 0.5 * 3 + 2 and metrics["noise_kl"] == 3

@@ -133,3 +133,10 @@ def test_several_ratios_draw_as_many_goals_of_each_transition():
         offsets = (goals - rows)[..., s][early[..., 0]]
         np.testing.assert_allclose(offsets.mean(), 1 / (1 - gamma), rtol=0.1)
     assert not np.array_equal(goals[..., 1], goals[..., 2])
+
+
+def test_waypoints_lie_between_a_transition_and_its_goal_and_wrap_around():
+    row, goal = jnp.full(2000, 6), jnp.full(2000, 1)  # of 8 rows: 7 and 0 lie between
+    found = np.asarray(replay.between(8, row, goal, jax.random.key(0)))
+    assert set(found) == {7, 0} and 0.4 < (found == 7).mean() < 0.6
+    assert (replay.between(8, jnp.array([7]), jnp.array([0]), jax.random.key(0)) == 0).all(), "the goal's own"
