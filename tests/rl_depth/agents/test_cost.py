@@ -31,7 +31,7 @@ def test_operations_are_those_that_xla_counts(block):
     reference = Reference(load.config, workload.ACTION)
     state = jax.eval_shape(lambda key: reference.create(load.agent.create(key).params), jax.random.key(0))
     lowered = jax.jit(reference.update).lower(state, load.batch, load.hyper, jax.random.key(0))
-    counted = lowered.cost_analysis()["flops"]
+    counted = lowered.compile().cost_analysis()["flops"]
     ours = agent_cost(load.config, *workload.SIZES).flops_per_update
     psi = network_cost(
         load.config.trunk("psi"), turns_of(load.config)["psi"], workload.GOAL, load.config.representation
