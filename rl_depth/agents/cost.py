@@ -146,7 +146,7 @@ def agent_cost(config: Config, state_size: int, goal_size: int, action_size: int
     pairs = turns["phi"].heads + way.cross_depth
     halting = sum(trunks[name].width + 1 for name in ("actor", "phi")) if way.halting else 0
     return Cost(
-        parameters=sum(net.parameters for net in nets.values()) + halting + 1,
+        parameters=sum(net.parameters for net in nets.values()) + halting + 1 + (config.logit_scale == "learned"),
         flops_per_update=config.batch_size * per_sample + pairs * 7 * config.batch_size**2 * config.representation,
         flops_per_action=nets["actor"].acting,
     )
@@ -186,17 +186,18 @@ class Memory:
         return self.state + self.gradients + self.activations + self.replay
 
 
-def agent_memory(config: Config, cost: Cost, state_size: int, action_size: int) -> Memory:
+def agent_memory(config: Config, cost: Cost, state_size: int, goal_size: int, action_size: int) -> Memory:
     """Memory of the agent that a configuration describes, whose ``cost`` is known."""
     way, passes = config.supervision(), {"actor": "actor", "phi": "phi", "energy": "phi", "psi": "psi"}
     held = {name: _activations(config.trunk(passes[name]), turns) for name, turns in turns_of(config).items()}
     held["energy"] *= way.segments if way.actor_all else 1
+    stored = state_size + action_size + 1 + (goal_size if config.final_goals else 0)
     return Memory(
         state=(3 if config.ema is None else 4) * cost.parameters * _FLOAT,
         gradients=cost.parameters * _FLOAT,
         activations=config.batch_size * sum(held.values())
         + 2 * (turns_of(config)["phi"].heads + way.cross_depth) * config.batch_size**2 * _FLOAT,
-        replay=config.num_envs * config.replay_steps * (state_size + action_size + 1) * _FLOAT,
+        replay=config.num_envs * config.replay_steps * stored * _FLOAT,
     )
 
 

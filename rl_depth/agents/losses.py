@@ -70,6 +70,10 @@ def pairwise_energy(name: str, phi: jax.Array, psi: jax.Array) -> jax.Array:
     return -squared if name == "l2" else -jnp.sqrt(squared + _EPS)
 
 
+# A learned logit scale begins at the first, and never exceeds the second (CLIP, Radford et al. 2021, arXiv 2103.00020).
+FIRST_LOGIT_SCALE, MOST_LOGIT_SCALE = 1 / 0.07, 100.0
+
+
 @jax.custom_vjp
 def _squared_distances(phi: jax.Array, psi: jax.Array) -> jax.Array:
     """``||phi_i - psi_j||^2 [B, B]`` from the differences, for the products alone would cancel where they are small.
@@ -202,11 +206,16 @@ def policy_distribution(outputs: jax.Array) -> tuple[jax.Array, jax.Array]:
     return mean, LOG_STD_MIN + 0.5 * (LOG_STD_MAX - LOG_STD_MIN) * (jnp.tanh(raw) + 1)
 
 
-def sample_action(outputs: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+def sample_action(
+    outputs: jax.Array, key: jax.Array, squash_epsilon: float | None = None
+) -> tuple[jax.Array, jax.Array]:
     """Draw from the tanh-Gaussian policy.
 
     Args:
       outputs: the actor's outputs ``[..., 2A]``.
+      key: random key.
+      squash_epsilon: what the density's logarithm of ``1 - tanh(u)^2`` adds to it, as JaxGCRL has it; None for the
+        exact density.
 
     Returns:
       Actions in ``(-1, 1)``, ``[..., A]``, and their log density ``[...]``, nats:
@@ -216,5 +225,8 @@ def sample_action(outputs: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Ar
     noise = jax.random.normal(key, mean.shape, mean.dtype)
     u = mean + jnp.exp(log_std) * noise
     gaussian = -0.5 * jnp.square(noise) - log_std - 0.5 * jnp.log(2 * jnp.pi)
-    squash = 2 * (jnp.log(2.0) - u - jax.nn.softplus(-2 * u))
+    if squash_epsilon is None:
+        squash = 2 * (jnp.log(2.0) - u - jax.nn.softplus(-2 * u))
+    else:
+        squash = jnp.log(1 - jnp.square(jnp.tanh(u)) + squash_epsilon)
     return jnp.tanh(u), jnp.sum(gaussian - squash, axis=-1)

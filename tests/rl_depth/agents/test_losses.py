@@ -137,3 +137,20 @@ def test_log_std_stays_in_its_bounds():
     outputs = jnp.concatenate([jnp.zeros((3, 1)), jnp.array([[-100.0], [0.0], [100.0]])], axis=1)
     log_std = losses.policy_distribution(outputs)[1]
     np.testing.assert_allclose(log_std[:, 0], [-5.0, -1.5, 2.0])
+
+
+def test_the_density_with_an_epsilon_is_that_of_jaxgcrl():
+    """``logpdf(u) - log(1 - tanh(u)^2 + 1e-6)``, which differs from the exact one near the bounds."""
+    outputs = jnp.array([[0.3, 2.0, 6.0, 0.0, -0.4, -3.0]])
+    key = jax.random.key(2)
+    action, log_prob = losses.sample_action(outputs, key, 1e-6)
+    mean, log_std = losses.policy_distribution(outputs)
+    u = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
+    theirs = jax.scipy.stats.norm.logpdf(u, loc=mean, scale=jnp.exp(log_std)) - jnp.log(1 - jnp.tanh(u) ** 2 + 1e-6)
+    np.testing.assert_allclose(log_prob, theirs.sum(-1), rtol=1e-6)
+    exact_action, exact = losses.sample_action(outputs, key)
+    np.testing.assert_array_equal(action, exact_action)
+    assert exact - log_prob > 0.01
+    inside = outputs.at[:, 2].set(0.1)
+    both = [losses.sample_action(inside, key, epsilon)[1] for epsilon in (None, 1e-6)]
+    np.testing.assert_allclose(*both, rtol=1e-4)
