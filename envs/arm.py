@@ -269,6 +269,13 @@ class ArmGrasp(_CubeArm):
         _, start_key = jax.random.split(rng)
         return self._begin(self._draw_start(start_key), jnp.zeros(self.goal_size))
 
+    def distance(self, achieved: jax.Array, goal: jax.Array) -> jax.Array:
+        """The larger of the gripper's distance from the cube and 2.5 times what its opening is off, m."""
+        tips, cube = (
+            0.5 * (places[..., :3] + places[..., 3:6]) for places in (achieved, goal)
+        )  # the middle of either pair
+        return jnp.maximum(jnp.linalg.norm(tips - cube, axis=-1), 2.5 * jnp.abs(achieved[..., 6] - goal[..., 6]))
+
     def goal_position(self, state: State) -> jax.Array:
         """The cube."""
         return observation(state)[:3]

@@ -119,7 +119,7 @@ def evaluate(env: GoalEnv, policy: Policy, reset_keys: jax.Array, key: jax.Array
         return (state, totals.add(state), spent, carry), None
 
     observed, goal = split_observation(env, observation(state))
-    apart = jnp.linalg.norm(env.achieved_goal(observed) - goal, axis=-1)
+    apart = env.distance(env.achieved_goal(observed), goal)
     begun = {"goal_distance": state.info["goal_distance"], "solved_at_start": (apart < env.goal_radius).astype(float)}
     carry = begin_all(policy, episodes, jax.random.fold_in(key, _BEGIN))
     keys = jax.random.split(key, env.episode_length)
