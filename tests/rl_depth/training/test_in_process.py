@@ -21,7 +21,7 @@ out = Path(sys.argv[1])
 config = rl_depth.Config(**{options})
 
 def press_ctrl_c():
-    while not (out / "metrics.jsonl").exists():
+    while not (out / "metrics.jsonl").exists() or not (out / "metrics.jsonl").stat().st_size:
         time.sleep(0.05)
     os.kill(os.getpid(), signal.SIGINT)
 
