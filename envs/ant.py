@@ -104,6 +104,8 @@ class AntEnv(PipelineGoalEnv):
 class Ant(AntEnv):
     """The ant walks to a point on a circle of 10 m around the origin, where it starts.
 
+    ``ant_random_start``: that point is drawn alike, and the ant starts anywhere on the circle of 10 m around it.
+
     Observation:
 
     | index | quantity | unit |
@@ -120,26 +122,34 @@ class Ant(AntEnv):
     The episode ends when the torso is lower than 0.2 m or higher than 1 m. Both splits draw from the same
     circle.
 
-    Source: JaxGCRL's ``ant`` (arXiv 2408.11052), after Brax's; equal to it from the same key. Dropped: the
-    dense reward, and metrics that were constant or not of behaviour.
+    Source: JaxGCRL's ``ant`` and ``ant_random_start`` (arXiv 2408.11052), after Brax's; equal to them from the same
+    key. Dropped: the dense reward, and metrics that were constant or not of behaviour.
     """
 
     state_size = 29
     goal_indices = (0, 1)
 
-    def __init__(self, split: str = "train", backend: str | None = None):
-        """Build the ant on an empty plane."""
+    def __init__(self, split: str = "train", backend: str | None = None, random_start: bool = False):
+        """Build the ant on an empty plane; ``random_start`` has it start around its goal."""
+        self._random_start = random_start
         spec = models.load_spec("ant")
         models.set_initial_qpos(spec, extra=2)
         models.add_target(spec, height=0.01, reach=20, radius=0.9)
         super().__init__(spec, split, backend)
 
     def reset(self, rng: jax.Array) -> State:
-        """Start near the origin; draw the goal's direction."""
+        """Start near the origin, or around the goal; draw the goal's direction."""
         goal_key, q_key, qd_key = jax.random.split(rng, 3)
         q, qd = self._noisy_start(q_key, qd_key)
-        _, _, angle_key = jax.random.split(goal_key, 3)
-        angle = 2 * jnp.pi * jax.random.uniform(angle_key)
-        goal = _GOAL_CIRCLE * jnp.array([jnp.cos(angle), jnp.sin(angle)])
+        start_key, _, angle_key = jax.random.split(goal_key, 3)
+        goal = _on_circle(angle_key)
+        if self._random_start:
+            q = q.at[:2].set(goal + _on_circle(jax.random.split(start_key, 3)[2]))
         info = {"goal_distance": jnp.linalg.norm(goal - q[:2])}
         return self._begin(q.at[-2:].set(goal), qd.at[-2:].set(0), info)
+
+
+def _on_circle(key: jax.Array) -> jax.Array:
+    """A point of the circle of goals around the origin, m: ``[2]``."""
+    angle = 2 * jnp.pi * jax.random.uniform(key)
+    return _GOAL_CIRCLE * jnp.array([jnp.cos(angle), jnp.sin(angle)])

@@ -34,7 +34,54 @@ _BOX_MASS = 0.0002  # kg
 _PUSH_GOALS = (16.0, 8.0)  # m
 
 
-class AntBall(AntEnv):
+class BallEnv(AntEnv):
+    """An ant with a ball to push, whose place is the goal; subclasses draw the reset."""
+
+    state_size = 31
+    goal_indices = (29, 30)
+
+    def __init__(self, spec: mujoco.MjSpec, split: str, backend: str | None):
+        """Compile ``spec``, which `ball_spec` began and a target ended."""
+        super().__init__(spec, split, backend)
+        self._ball = self.sys.link_names.index("object")
+
+    def objects(self, pipeline_state: base.State) -> tuple[jax.Array, ...]:
+        """Position of the ball."""
+        return (pipeline_state.x.pos[self._ball, :2],)
+
+    def behaviour(self, state: State, pipeline_state: base.State) -> dict[str, jax.Array]:
+        """``ball_distance``: distance from torso to ball, m."""
+        del state
+        offset = pipeline_state.x.pos[self._ball, :2] - pipeline_state.x.pos[0, :2]
+        return {"ball_distance": jnp.linalg.norm(offset)}
+
+
+def ball_spec() -> mujoco.MjSpec:
+    """The ant and its ball on an empty plane."""
+    spec = models.load_spec("ant")
+    models.set_initial_qpos(spec, extra=4)
+    models.collide(spec, ["torso_geom", *FEET])
+    ball = spec.worldbody.add_body(name="object", pos=[0, 0, _BALL_RADIUS])
+    for name, axis in (("object_x", [1, 0, 0]), ("object_y", [0, 1, 0])):
+        ball.add_joint(
+            name=name,
+            type=mujoco.mjtJoint.mjJNT_SLIDE,
+            axis=axis,
+            range=[-100, 100],
+            damping=[0, 0, 0],
+        )
+    ball.add_geom(
+        name="object",
+        type=mujoco.mjtGeom.mjGEOM_SPHERE,
+        size=[_BALL_RADIUS, 0, 0],
+        density=1.1,
+        contype=1,
+        rgba=models.OBJECT_RGBA,
+    )
+    return spec
+
+
+class AntBall(BallEnv):
     """The ant pushes a ball of 0.5 m radius to a point on a circle of 5 m around the origin.
 
     Observation:
@@ -54,34 +101,11 @@ class AntBall(AntEnv):
 
     view: ClassVar[str] = "follow"
 
-    state_size = 31
-    goal_indices = (29, 30)
-
     def __init__(self, split: str = "train", backend: str | None = None):
         """Build the ant and its ball on an empty plane."""
-        spec = models.load_spec("ant")
-        models.set_initial_qpos(spec, extra=4)
-        models.collide(spec, ["torso_geom", *FEET])
-        ball = spec.worldbody.add_body(name="object", pos=[0, 0, _BALL_RADIUS])
-        for name, axis in (("object_x", [1, 0, 0]), ("object_y", [0, 1, 0])):
-            ball.add_joint(
-                name=name,
-                type=mujoco.mjtJoint.mjJNT_SLIDE,
-                axis=axis,
-                range=[-100, 100],
-                damping=[0, 0, 0],
-            )
-        ball.add_geom(
-            name="object",
-            type=mujoco.mjtGeom.mjGEOM_SPHERE,
-            size=[_BALL_RADIUS, 0, 0],
-            density=1.1,
-            contype=1,
-            rgba=models.OBJECT_RGBA,
-        )
+        spec = ball_spec()
         models.add_target(spec, height=0.01, reach=100, radius=0.9)
         super().__init__(spec, split, backend)
-        self._ball = self.sys.link_names.index("object")
 
     def reset(self, rng: jax.Array) -> State:
         """Start near the origin; draw the goal and put the ball on the way to it."""
@@ -95,16 +119,6 @@ class AntBall(AntEnv):
         q = q.at[-4:].set(jnp.concatenate([ball, goal]))
         info = {"goal_distance": jnp.linalg.norm(goal - ball)}
         return self._begin(q, qd.at[-4:].set(0), info, "ball_distance")
-
-    def objects(self, pipeline_state: base.State) -> tuple[jax.Array, ...]:
-        """Position of the ball."""
-        return (pipeline_state.x.pos[self._ball, :2],)
-
-    def behaviour(self, state: State, pipeline_state: base.State) -> dict[str, jax.Array]:
-        """``ball_distance``: distance from torso to ball, m."""
-        del state
-        offset = pipeline_state.x.pos[self._ball, :2] - pipeline_state.x.pos[0, :2]
-        return {"ball_distance": jnp.linalg.norm(offset)}
 
 
 class AntPush(AntEnv):

@@ -248,9 +248,11 @@ class ArmGrasp(_CubeArm):
     Metrics: ``gripper_cube_distance``, from the middle between the tips (m); ``lifted``, 1 while the cube's
     centre is higher than 0.08 m.
 
-    Source: JaxGCRL's ``arm_grasp`` (arXiv 2408.11052), equal to it from the same key within a few centimetres
-    in the first second: both fingers start open, where JaxGCRL starts with the right one closed, and the goal
-    does not lag a step behind the cube. The model is our own, see ``envs/panda.py``.
+    Source: JaxGCRL's ``arm_grasp`` (arXiv 2408.11052), equal to it on MJX from the same key within a few
+    centimetres in the first second: both fingers start open, where JaxGCRL starts with the right one closed, and the
+    goal does not lag a step behind the cube. On the C engine servos at their limit move the arm faster, see
+    ``ArmReach``.
+    The model is our own, see ``envs/panda.py``.
     """
 
     state_size = 24
@@ -268,6 +270,13 @@ class ArmGrasp(_CubeArm):
         """Draw the cube's place."""
         _, start_key = jax.random.split(rng)
         return self._begin(self._draw_start(start_key), jnp.zeros(self.goal_size))
+
+    def distance(self, achieved: jax.Array, goal: jax.Array) -> jax.Array:
+        """The larger of the gripper's distance from the cube and 2.5 times what its opening is off, m."""
+        tips, cube = (
+            0.5 * (places[..., :3] + places[..., 3:6]) for places in (achieved, goal)
+        )  # the middle of either pair
+        return jnp.maximum(jnp.linalg.norm(tips - cube, axis=-1), 2.5 * jnp.abs(achieved[..., 6] - goal[..., 6]))
 
     def goal_position(self, state: State) -> jax.Array:
         """The cube."""
@@ -334,8 +343,8 @@ class ArmPush(_PlaceArm):
     (m); ``lifted``, 1 while the cube's centre is higher than 0.08 m. ``dist`` is from cube to goal.
 
     Source: JaxGCRL's ``arm_push_easy`` and ``arm_push_hard`` (arXiv 2408.11052), equal to them from the same
-    key, entry 17 included, which they call the force of the gripper; the model is our own, see
-    ``envs/panda.py``.
+    key on MJX, entry 17 included, which they call the force of the gripper; on the C engine servos at their limit
+    move the arm faster, see ``ArmReach``. The model is our own, see ``envs/panda.py``.
     """
 
     def __init__(self, split: str = "train", backend: str | None = None, kind: str = "easy"):
@@ -359,7 +368,8 @@ class ArmBinpick(_PlaceArm):
     metrics and termination are those of ``ArmPush``. Both splits draw alike.
 
     Source: JaxGCRL's ``arm_binpick_easy`` and ``arm_binpick_hard`` (arXiv 2408.11052), equal to them from the
-    same key; the model is our own, see ``envs/panda.py``.
+    same key on MJX; on the C engine servos at their limit move the arm faster, see ``ArmReach``. The model is our
+    own, see ``envs/panda.py``.
     """
 
     def __init__(self, split: str = "train", backend: str | None = None, kind: str = "easy"):

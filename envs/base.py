@@ -76,6 +76,10 @@ class GoalEnv(Env, abc.ABC):
         """The goal that a state achieves: ``[..., state_size] -> [..., goal_size]``."""
         return state_obs[..., jnp.array(self.goal_indices)]
 
+    def distance(self, achieved: jax.Array, goal: jax.Array) -> jax.Array:
+        """What is held against the goal radius: ``dist`` of achieved from commanded goals ``[..., goal_size]``, m."""
+        return jnp.linalg.norm(achieved - goal, axis=-1)
+
     def diverged(self, state: State) -> jax.Array:
         """Whether the physics gave this (unbatched) state up, so that its episode must end: bool."""
         del state

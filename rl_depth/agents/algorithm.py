@@ -50,7 +50,8 @@ class Hyper(flax.struct.PyTreeNode):
 class AgentState(flax.struct.PyTreeNode):
     """What learning changes.
 
-    ``params`` holds ``actor``, ``phi``, ``psi`` (trees) and ``log_temperature`` (scalar).
+    ``params`` holds ``actor``, ``phi``, ``psi`` (trees), ``log_temperature`` (scalar) and, where that is learned,
+    ``log_logit_scale`` (scalar).
     """
 
     params: dict[str, Any]
@@ -94,10 +95,6 @@ class Algorithm(Protocol):
     @property
     def action_size(self) -> int:
         """Entries ``A`` of an action."""
-
-    @property
-    def energy_name(self) -> str:
-        """A key of `losses.ENERGIES`."""
 
     @property
     def loss(self) -> str:
@@ -144,6 +141,12 @@ class Algorithm(Protocol):
         self, params: dict[str, Any], batch: Batch, depth: jax.Array | None = None
     ) -> tuple[jax.Array, jax.Array]:
         """Representations ``[B, D]`` of a batch's states and actions, and of its goals."""
+
+    def similarity(self, params: dict[str, Any], phi: jax.Array, psi: jax.Array) -> jax.Array:
+        """Energy ``[...]`` of representations ``phi [..., D]`` and ``psi [..., D]``."""
+
+    def logits(self, params: dict[str, Any], phi: jax.Array, psi: jax.Array) -> jax.Array:
+        """`similarity` ``[B, B]`` of every ``phi [B, D]`` with every ``psi [B, D]``."""
 
     def energy(self, params: dict[str, Any], state: jax.Array, action: jax.Array, goal: jax.Array) -> jax.Array:
         """How well ``goal`` is reached after ``action`` in ``state``, ``[...]``; larger is better."""

@@ -169,8 +169,9 @@ def agent_cost(config: Config, state_size: int, goal_size: int, action_size: int
     per_sample += bound.flops
     pairs = turns["phi"].heads + way.cross_depth
     halting = sum(trunks[name].width + 1 for name in ("actor", "phi")) if way.halting else 0
+    scales = 1 + (config.logit_scale == "learned")  # the temperature's, the logits'
     return Cost(
-        parameters=sum(net.parameters for net in nets.values()) + halting + bound.parameters + 1,
+        parameters=sum(net.parameters for net in nets.values()) + halting + bound.parameters + scales,
         flops_per_update=config.batch_size * per_sample + pairs * 7 * config.batch_size**2 * config.representation,
         flops_per_action=nets["actor"].acting,
     )
@@ -274,19 +275,20 @@ class Memory:
         return self.state + self.gradients + self.activations + self.replay
 
 
-def agent_memory(config: Config, cost: Cost, state_size: int, action_size: int) -> Memory:
+def agent_memory(config: Config, cost: Cost, state_size: int, goal_size: int, action_size: int) -> Memory:
     """Memory of the agent that a configuration describes, whose ``cost`` is known."""
     way, passes = config.supervision(), {"actor": "actor", "phi": "phi", "energy": "phi", "psi": "psi"}
     held = {name: _activations(config.trunk(passes[name]), turns) for name, turns in turns_of(config).items()}
     held["energy"] *= way.segments if way.actor_all else 1
     if config.noise_bound() is not None:
         held["bound"] = _activations(config.trunk("actor"), Turns(1, 1, 1))
+    stored = state_size + action_size + 1 + (goal_size if config.final_goals else 0)
     return Memory(
         state=(3 if config.ema is None else 4) * cost.parameters * _FLOAT,
         gradients=cost.parameters * _FLOAT,
         activations=config.batch_size * sum(held.values())
         + 2 * (turns_of(config)["phi"].heads + way.cross_depth) * config.batch_size**2 * _FLOAT,
-        replay=config.num_envs * config.replay_steps * (state_size + action_size + 1) * _FLOAT,
+        replay=config.num_envs * config.replay_steps * stored * _FLOAT,
     )
 
 

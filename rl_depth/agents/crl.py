@@ -5,6 +5,7 @@ Axes: ``B`` batch, ``X`` state, ``G`` goal, ``A`` action, ``D`` representation.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Self
@@ -33,6 +34,8 @@ class ContrastiveAgent:
       actor, phi, psi: the networks.
       state_size, goal_size, action_size: entries of each vector.
       energy_name: a key of `losses.ENERGIES`.
+      logit_scale: factor of the energy, or "learned".
+      squash_epsilon: as in `losses.sample_action`.
       loss: the contrastive loss.
       law: how recurrence counts are drawn for a gradient step; None if they are fixed.
       per_network: whether actor, phi and psi draw apart.
@@ -49,6 +52,8 @@ class ContrastiveAgent:
     goal_size: int
     action_size: int
     energy_name: str
+    logit_scale: float | Literal["learned"]
+    squash_epsilon: float | None
     loss: str
     law: TrainRecurrence | None
     per_network: bool
@@ -71,6 +76,8 @@ class ContrastiveAgent:
             goal_size=goal_size,
             action_size=action_size,
             energy_name=config.energy,
+            logit_scale=config.logit_scale,
+            squash_epsilon=config.squash_epsilon,
             loss=config.loss,
             law=config.recurrence(),
             per_network=config.recurrence_draw == "per-network",
@@ -82,7 +89,7 @@ class ContrastiveAgent:
         )
 
     def create(self, key: jax.Array) -> AgentState:
-        """A fresh agent: temperature 1."""
+        """A fresh agent: temperature 1, and a learned logit scale where CLIP begins."""
         sizes = {
             "actor": self.state_size + self.goal_size,
             "phi": self.state_size + self.action_size,
@@ -95,6 +102,8 @@ class ContrastiveAgent:
         }
         params = draw_kernels(params, kernel_key)
         params["log_temperature"] = jnp.zeros(())
+        if self.logit_scale == "learned":
+            params["log_logit_scale"] = jnp.log(jnp.float32(losses.FIRST_LOGIT_SCALE))
         return AgentState(params, _ADAM.init(params), None if self.ema is None else jax.tree.map(jnp.copy, params))
 
     def act(
@@ -170,12 +179,25 @@ class ContrastiveAgent:
     def energy(self, params: dict[str, Any], state: jax.Array, action: jax.Array, goal: jax.Array) -> jax.Array:
         """Energy ``[...]`` of reaching ``goal`` after ``action`` in ``state``."""
         phi, psi = self._phi(params["phi"], state, action), self._psi(params["psi"], goal)
-        return losses.energy(self.energy_name, phi, psi)
+        return self.similarity(params, phi, psi)
+
+    def similarity(self, params: dict[str, Any], phi: jax.Array, psi: jax.Array) -> jax.Array:
+        """Energy ``[...]`` of representations ``phi [..., D]`` and ``psi [..., D]``, times the logit scale."""
+        return self._scaled(params, losses.energy(self.energy_name, phi, psi))
+
+    def logits(self, params: dict[str, Any], phi: jax.Array, psi: jax.Array) -> jax.Array:
+        """`similarity` ``[B, B]`` of every ``phi [B, D]`` (rows) with every ``psi [B, D]`` (columns)."""
+        return self._scaled(params, losses.pairwise_energy(self.energy_name, phi, psi))
+
+    def _scaled(self, params: dict[str, Any], energies: jax.Array) -> jax.Array:
+        if self.logit_scale == "learned":
+            return jnp.exp(params["log_logit_scale"]) * energies
+        return energies if self.logit_scale == 1 else self.logit_scale * energies
 
     def update(
         self, agent: AgentState, batch: Batch, hyper: Hyper, key: jax.Array, progress: jax.Array | float = 0.0
     ) -> tuple[AgentState, losses.Metrics]:
-        """One gradient step of critic, actor and temperature, all at the parameters before the step.
+        """One gradient step of critic, actor, temperature and logit scale, all at the parameters before the step.
 
         ``progress`` in [0, 1] is the share of training that is done; curricula of the recurrence count follow it.
         """
@@ -189,10 +211,14 @@ class ContrastiveAgent:
             "psi": hyper.critic_lr,
             "log_temperature": hyper.temperature_lr,
         }
+        if self.logit_scale == "learned":
+            rates["log_logit_scale"] = hyper.critic_lr
         params = {
             name: jax.tree.map(lambda p, d, rate=rate: p - rate * d, agent.params[name], directions[name])
             for name, rate in rates.items()
         }
+        if self.logit_scale == "learned":
+            params["log_logit_scale"] = jnp.minimum(params["log_logit_scale"], math.log(losses.MOST_LOGIT_SCALE))
         average = agent.average
         if (decay := self.ema) is not None:
             average = jax.tree.map(lambda mean, p: decay * mean + (1 - decay) * p, average, params)

@@ -70,6 +70,10 @@ def pairwise_energy(name: str, phi: jax.Array, psi: jax.Array) -> jax.Array:
     return -squared if name == "l2" else -jnp.sqrt(squared + _EPS)
 
 
+# A learned logit scale begins at the first, and never exceeds the second (CLIP, Radford et al. 2021, arXiv 2103.00020).
+FIRST_LOGIT_SCALE, MOST_LOGIT_SCALE = 1 / 0.07, 100.0
+
+
 @jax.custom_vjp
 def _squared_distances(phi: jax.Array, psi: jax.Array) -> jax.Array:
     """``||phi_i - psi_j||^2 [B, B]`` from the differences, for the products alone would cancel where they are small.
@@ -216,8 +220,10 @@ def log_density(outputs: jax.Array, action: jax.Array) -> jax.Array:
 _INSIDE = 1 - 1e-4
 
 
-def _log_slope(u: jax.Array) -> jax.Array:
-    """``log(1 - tanh(u)^2)``."""
+def _log_slope(u: jax.Array, epsilon: float | None = None) -> jax.Array:
+    """``log(1 - tanh(u)^2)``, exactly, or with an epsilon that keeps the logarithm finite."""
+    if epsilon is not None:
+        return jnp.log(1 - jnp.square(jnp.tanh(u)) + epsilon)
     return 2 * (jnp.log(2.0) - u - jax.nn.softplus(-2 * u))
 
 
@@ -232,11 +238,16 @@ def noise_loss(log_prob: jax.Array, divergence: jax.Array, kl_weight: jax.Array 
     return loss, {"noise_loss": loss, "noise_kl": jnp.mean(divergence), "noise_log_prob": jnp.mean(log_prob)}
 
 
-def sample_action(outputs: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+def sample_action(
+    outputs: jax.Array, key: jax.Array, squash_epsilon: float | None = None
+) -> tuple[jax.Array, jax.Array]:
     """Draw from the tanh-Gaussian policy.
 
     Args:
       outputs: the actor's outputs ``[..., 2A]``.
+      key: random key.
+      squash_epsilon: what the density's logarithm of ``1 - tanh(u)^2`` adds to it, as JaxGCRL has it; None for the
+        exact density.
 
     Returns:
       Actions in ``(-1, 1)``, ``[..., A]``, and their log density ``[...]``, nats:
@@ -246,4 +257,4 @@ def sample_action(outputs: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Ar
     noise = jax.random.normal(key, mean.shape, mean.dtype)
     u = mean + jnp.exp(log_std) * noise
     gaussian = -0.5 * jnp.square(noise) - log_std - 0.5 * jnp.log(2 * jnp.pi)
-    return jnp.tanh(u), jnp.sum(gaussian - _log_slope(u), axis=-1)
+    return jnp.tanh(u), jnp.sum(gaussian - _log_slope(u, squash_epsilon), axis=-1)

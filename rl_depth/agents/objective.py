@@ -57,6 +57,8 @@ def total_loss(
     if agent.noise_bound is not None:
         loss, own = noise_bound_loss(agent, params, batch, noise)
         total, metrics = total + agent.noise_bound.weight * loss, metrics | own
+    if agent.logit_scale == "learned":
+        metrics["logit_scale"] = jnp.exp(params["log_logit_scale"])
     return total, metrics
 
 
@@ -112,7 +114,7 @@ def _critic(
     phi = _at(agent.phi, params["phi"], _phi_inputs(batch.state, batch.action), "phi", noise)
     draw, key = noise.draws["psi"], noise.latents["psi"]
     psi = applied(agent.psi, params["psi"], Network.__call__, _goal(batch, noise), draw, key)
-    logits = losses.pairwise_energy(agent.energy_name, phi.output, psi)
+    logits = agent.logits(params, phi.output, psi)
     loss, metrics = losses.contrastive_loss(agent.loss, logits, hyper.logsumexp_penalty)
     if phi.halt is not None:
         metrics["phi_halting_loss"] = losses.foresight_loss(phi.halt, logits)
@@ -139,7 +141,7 @@ def _critic_everywhere(
     psi = _psi_everywhere(agent, params["psi"], batch, noise)
 
     def one(phi_s: jax.Array, psi_s: jax.Array) -> tuple[jax.Array, jax.Array, losses.Metrics]:
-        logits = losses.pairwise_energy(agent.energy_name, phi_s, psi_s)
+        logits = agent.logits(params, phi_s, psi_s)
         return logits, *losses.contrastive_loss(agent.loss, logits, hyper.logsumexp_penalty)
 
     logits, each, every = jax.vmap(one)(phi.output, psi.output)
@@ -206,13 +208,13 @@ def _actor(
         here, deepest = applied(net, params["actor"], Network.segment, inputs, draw, key, way.further, most)
     else:
         here = _at(net, params["actor"], inputs, "actor", noise)
-    action, log_prob = losses.sample_action(here.output, noise.action)
+    action, log_prob = losses.sample_action(here.output, noise.action, agent.squash_epsilon)
 
     def energy(chosen: jax.Array) -> jax.Array:
         phi_inputs = _phi_inputs(jnp.broadcast_to(state, (*chosen.shape[:-1], state.shape[-1])), chosen)
         draw, key = noise.draws["phi"], noise.latents["phi"]
         phi = applied(agent.phi, _frozen(params["phi"]), Network.__call__, phi_inputs, draw, key)
-        return losses.energy(agent.energy_name, phi, psi)
+        return agent.similarity(_frozen(params), phi, psi)
 
     reached = energy(action)
     temperature = jnp.exp(params["log_temperature"])

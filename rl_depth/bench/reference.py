@@ -57,7 +57,10 @@ class Reference:
             groups = [hidden[1 + i : 1 + i + trunk.block_layers] for i in range(0, trunk.depth, trunk.block_layers)]
             blocks = [{"layers": jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *group)} for group in groups]
             params[name] = {"input": hidden[0], "trunk": {"blocks": blocks}, "head": made["head"]}
-        return self._state(params | {"log_temperature": jnp.zeros(())})
+        params["log_temperature"] = jnp.zeros(())
+        if config.logit_scale == "learned":
+            params["log_logit_scale"] = jnp.log(jnp.float32(losses.FIRST_LOGIT_SCALE))
+        return self._state(params)
 
     def create(self, params: Params) -> ReferenceState:
         """From an agent's parameters."""
@@ -98,6 +101,8 @@ class Reference:
             step, optimizers[name] = _ADAM.update(grads[name], state.optimizers[name])
             parts[name] = jax.tree.map(lambda p, d, rate=rates[name]: p - rate * d, parts[name], step)
         new = {"actor": parts["actor"], **parts["critic"], "log_temperature": parts["temperature"]}
+        if "log_logit_scale" in new:
+            new["log_logit_scale"] = jnp.minimum(new["log_logit_scale"], jnp.log(losses.MOST_LOGIT_SCALE))
         return ReferenceState(new, optimizers)
 
     def critic_loss(
@@ -118,7 +123,7 @@ class Reference:
             psi = self._ends("psi", critic["psi"], self._goal(batch, segment), segment)
 
         def contrast(a: End, b: End) -> tuple[jax.Array, jax.Array]:
-            logits = losses.energy(self.config.energy, a.output[:, None], b.output[None])
+            logits = self._energy(critic, a.output[:, None], b.output[None])
             return losses.contrastive_loss(self.config.loss, logits, hyper.logsumexp_penalty)[0], logits
 
         found = [contrast(a, b) for a, b in zip(phi, psi, strict=True)]
@@ -147,16 +152,17 @@ class Reference:
         if way.kind == "all" and not way.actor_all:
             assert segment is not None
             here = [ends[segment - 1]]
-        action, log_prob = losses.sample_action(jnp.stack([end.output for end in here]), key)
+        epsilon = self.config.squash_epsilon
+        action, log_prob = losses.sample_action(jnp.stack([end.output for end in here]), key, epsilon)
         if not way.actor_all:  # one draw of the noise, whatever the segment
-            action, log_prob = (part[None] for part in losses.sample_action(here[0].output, key))
+            action, log_prob = (part[None] for part in losses.sample_action(here[0].output, key, epsilon))
         critic_end = segment if way.kind == "drawn" else None
         psi = self._ends("psi", params["psi"], goal, critic_end)[-1].output
 
         def energy(chosen: jax.Array) -> jax.Array:
             # Gradients reach the action through the whole of phi, not through its last segment alone.
             phi = self._ends("phi", params["phi"], jnp.concatenate([batch.state, chosen], -1), critic_end, whole=True)
-            return losses.energy(self.config.energy, phi[-1].output, psi)
+            return self._energy(params, phi[-1].output, psi)
 
         reached = [energy(own) for own in action]
         temperature = jnp.exp(params["log_temperature"])
@@ -177,6 +183,12 @@ class Reference:
     def temperature_loss(self, log_temperature: jax.Array, log_prob: jax.Array, hyper: Hyper) -> jax.Array:
         """The temperature's loss."""
         return losses.temperature_loss(log_temperature, log_prob, hyper.target_entropy * self.action_size)[0]
+
+    def _energy(self, params: Params, phi: jax.Array, psi: jax.Array) -> jax.Array:
+        """The energy times its scale."""
+        scale = self.config.logit_scale
+        factor = jnp.exp(params["log_logit_scale"]) if scale == "learned" else scale
+        return factor * losses.energy(self.config.energy, phi, psi)
 
     def _goal(self, batch: Batch, segment: int | None) -> jax.Array:
         """The batch's goals, or those of a drawn segment where the critic is supervised there alone."""
@@ -267,7 +279,7 @@ class _Layers(nn.Module):
 
 def _parts(params: Params) -> dict[str, Any]:
     """What each loss trains."""
-    critic = {"phi": params["phi"], "psi": params["psi"]}
+    critic = {name: params[name] for name in ("phi", "psi", "log_logit_scale") if name in params}
     return {"actor": params["actor"], "critic": critic, "temperature": params["log_temperature"]}
 
 

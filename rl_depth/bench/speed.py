@@ -320,7 +320,7 @@ class _Parts:
         batch = workload.Batch(
             state=state.replay.state[row, copy],
             action=state.replay.action[row, copy],
-            goal=self.trainer.env.achieved_goal(state.replay.state[goal_row, copy]),
+            goal=replay.goals(state.replay, self.trainer.env.achieved_goal, goal_row, copy),
         )
 
         def several(held: Any) -> Any:

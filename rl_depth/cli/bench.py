@@ -35,7 +35,7 @@ def cost(
 
     env = make_env(config)
     found = agent_cost(config, env.state_size, env.goal_size, env.action_size)
-    memory = agent_memory(config, found, env.state_size, env.action_size)
+    memory = agent_memory(config, found, env.state_size, env.goal_size, env.action_size)
     rate = measure.matmul_rate(config.width, config.batch_size)
     plan = planned.plan(config)
     there = device.memory_bytes(1)

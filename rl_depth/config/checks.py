@@ -21,7 +21,7 @@ from .trunk import TrunkConfig
 def check(config: Options) -> None:
     """Raise `ConfigError` for the first thing that is wrong with a configuration."""
     shapes = (_check_ranges, _check_sizes, _check_per_seed, _check_trunks, _check_loops, _check_counts, check_segments)
-    for one in (*shapes, _check_transition, _check_data, _check_env, _check_collector):
+    for one in (*shapes, _check_transition, _check_learning, _check_data, _check_env, _check_collector):
         one(config)
 
 
@@ -98,6 +98,8 @@ _RANGES: dict[str, Range] = PER_SEED | {
     "step_limit": _POSITIVE,
     "noise_weight": _POSITIVE,
     "noise_kl": (lambda x: 0 <= x < math.inf, "must be finite and not negative"),
+    "logit_scale": (lambda x: x == "learned" or 0 < x < math.inf, "must be positive and finite, or learned"),
+    "squash_epsilon": (lambda x: 0 < x <= 1, "must lie above 0 and not above 1"),
     "progressive": _SHARE,
     "random_goals": _SHARE,
     "consistency": (lambda x: 0 <= x < math.inf, "must be finite and not negative"),
@@ -246,6 +248,11 @@ def _check_counts(config: Options) -> None:
             raise ConfigError(f"--collect-depth: {error}") from None
 
 
+def _check_learning(config: Options) -> None:
+    if config.energy != "cosine":
+        refuse_changed(config, ("logit_scale",), "only the cosine energy has bounds to widen; add --energy cosine")
+
+
 def _check_data(config: Options) -> None:
     if config.min_replay_steps > config.replay_steps:
         refuse(
@@ -255,9 +262,9 @@ def _check_data(config: Options) -> None:
         )
     if config.unroll > config.replay_steps:
         refuse("unroll", config.unroll, f"exceeds --replay-steps {config.replay_steps}")
-    # A goal lies ahead in the same episode, so the newest step of each environment is never trained on.
+    # A goal lies ahead in the same episode: of the newest step of each environment, only the state it led to.
     first = (config.warmup_epochs + 1) * config.unroll
-    ready = config.num_envs * (min(first, config.replay_steps) - 1)
+    ready = config.num_envs * (min(first, config.replay_steps) - (not config.final_goals))
     if config.batch_size > ready:
         refuse(
             "batch_size",

@@ -180,6 +180,9 @@ class Options:
     """Contrastive RL (Eysenbach et al. 2022)."""
     energy: Annotated[Literal["norm", "dot", "cosine", "l2"], Parameter(group=_LEARN)] = "norm"
     """Similarity of phi and psi: -||phi-psi||, inner product, its cosine, or -||phi-psi||^2."""
+    logit_scale: Annotated[float | Literal["learned"], Parameter(group=_LEARN)] = 1.0
+    """Factor of the cosine energy, whose bounds otherwise leave at least log(1 + (B - 1) / e^2) nats of the loss of a
+    batch of B, 3.6 of 256. Or learned, from 1 / 0.07 and up to 100 (CLIP, arXiv 2103.00020)."""
     loss: Annotated[Literal["fwd_infonce", "bwd_infonce", "sym_infonce", "binary_nce"], Parameter(group=_LEARN)] = (
         "fwd_infonce"
     )
@@ -201,6 +204,9 @@ class Options:
     """Adam's learning rate of the entropy temperature."""
     target_entropy: Annotated[float, Parameter(group=_LEARN)] = -0.5
     """Entropy that the temperature aims for, nats per action dimension."""
+    squash_epsilon: Annotated[float | None, Parameter(group=_LEARN)] = None
+    """Added to 1 - tanh(u)^2 under the logarithm of an action's density, 1e-6 in JaxGCRL [default: the exact
+    density]."""
     ema: Annotated[float | None, Parameter(group=_LEARN)] = None
     """Decay per gradient step of an average of the parameters, which acts and is measured in evaluation; data is
     collected without it (0.999 in TRM) [default: none]."""
@@ -218,6 +224,9 @@ class Options:
     """Steps kept per environment."""
     min_replay_steps: Annotated[int, _int(_DATA)] = 200
     """Steps per environment collected before the first gradient step."""
+    final_goals: Annotated[bool, Parameter(group=_DATA)] = False
+    """Keep the state that each action led to as a goal too, so that the one after an episode's last action can be one,
+    which matters where episodes are short or end on success."""
     collector_depth: Annotated[int | None, _int(_DATA)] = None
     """DEPTH of a second agent that collects all data and learns from it too; the agent itself, the learner, only
     learns from that data and is evaluated [default: the agent collects its own]."""

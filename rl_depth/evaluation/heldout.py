@@ -46,15 +46,17 @@ class HeldOut:
                 return policy.agent.act(params, state, goal, key, depth)
 
             begun = rollout.start(env, Plain(act), _ENVS, start_key)
-            _, steps = rollout.collect(env, Plain(act), begun, env.episode_length, step_key)
-            empty = replay.create(env.episode_length, _ENVS, env.state_size, env.action_size)
+            beyond = config.final_goals
+            _, steps = rollout.collect(env, Plain(act), begun, env.episode_length, step_key, beyond)
+            sizes = (env.state_size, env.action_size, env.goal_size if beyond else None)
+            empty = replay.create(env.episode_length, _ENVS, *sizes)
             kept = replay.insert(empty, steps)
             picks = replay.sample(kept, jnp.float32(config.goal_gamma), config.batch_size, batches, pick_key)
             row, goal_row, copy = picks
             return Batch(
                 state=kept.state[row, copy],
                 action=kept.action[row, copy],
-                goal=env.achieved_goal(kept.state[goal_row, copy]),
+                goal=replay.goals(kept, env.achieved_goal, goal_row, copy),
             )
 
         key = jax.random.fold_in(jax.random.key(seed), 1)
@@ -69,7 +71,7 @@ def critic_by_depth(policy: Policy, held_out: HeldOut, depths: list[int]) -> dic
     def measure(params: dict[str, Any], batches: Batch, depth: jax.Array) -> dict[str, jax.Array]:
         def one(batch: Batch) -> dict[str, jax.Array]:
             phi, psi = agent.encode(params, batch, depth)
-            logits = losses.pairwise_energy(agent.energy_name, phi, psi)
+            logits = agent.logits(params, phi, psi)
             _, metrics = losses.contrastive_loss(agent.loss, logits, jnp.float32(0.0))
             return {name: metrics[name] for name in ("categorical_accuracy", "infonce")}
 
@@ -96,7 +98,7 @@ def critic_halting(policy: Policy, held_out: HeldOut, depths: list[int]) -> dict
     def measure(params: dict[str, Any], batches: Batch, depth: jax.Array) -> tuple[jax.Array, jax.Array]:
         def one(batch: Batch) -> tuple[jax.Array, jax.Array]:
             phi, psi = policy.agent.encode(params, batch, depth)
-            logits = losses.pairwise_energy(policy.agent.energy_name, phi, psi)
+            logits = policy.agent.logits(params, phi, psi)
             inputs = jnp.concatenate([batch.state, batch.action], axis=-1)
             foreseen = applied(policy.agent.phi, params["phi"], Network.foresee, inputs, depth)
             return foreseen, jnp.argmax(logits, axis=1) == jnp.arange(len(logits))

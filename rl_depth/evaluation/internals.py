@@ -19,7 +19,7 @@ from scipy import stats
 from rl_depth.envs.mazes import Floor, OnFloor
 
 from .. import runs
-from ..agents import Algorithm, Batch, losses
+from ..agents import Algorithm, Batch
 from ..config import NETWORKS, Config, ConfigError, check_depth
 from ..measured import EnergyMap, Inspection
 from ..networks.block import applied
@@ -193,7 +193,7 @@ class _Scene:
         def measure(params: dict[str, Any]) -> tuple[jax.Array, jax.Array]:
             action = agent.act(params, self.state, self.goals, None, traced)
             phi, psi = agent.encode(params, Batch(self.state, action, self.goals), traced)
-            return losses.energy(agent.energy_name, phi, psi), action
+            return agent.similarity(params, phi, psi), action
 
         found = [jax.device_get(measure(policy.params)) for policy in agents]
         energy, action = (self._spread(np.stack(values)) for values in zip(*found, strict=True))

@@ -12,7 +12,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from ..agents import Algorithm, Batch, losses
+from ..agents import Algorithm, Batch
 from ..agents.cost import GRAPH_HOPS
 from ..config import NEIGHBOURS
 
@@ -112,7 +112,7 @@ class Planner:
         return self.agent.encode(self.params, Batch(state, action, goal))[1]
 
     def _energy(self, phi: jax.Array, psi: jax.Array) -> jax.Array:
-        return losses.energy(self.agent.energy_name, phi, psi)
+        return self.agent.similarity(self.params, phi, psi)
 
 
 def shortest_first_hop(first: jax.Array, last: jax.Array, between: jax.Array, there: jax.Array) -> jax.Array:

@@ -59,7 +59,7 @@ def count(cell: Cell) -> Estimate:
     evaluating = len(c.eval_epochs()) * c.eval_episodes * evaluated.episode_length
     flops = sum(updates * cost.flops_per_update + evaluating * cost.flops_per_action for cost in costs)
     collecting = c.epochs * c.epoch_env_steps * costs[-1].flops_per_action
-    sizes = (env.state_size, env.action_size)
+    sizes = (env.state_size, env.goal_size, env.action_size)
     memories = [agent_memory(one, cost, *sizes) for one, cost in zip(agents, costs, strict=True)]
     held = sum(memory.state + memory.gradients for memory in memories) + memories[0].replay
     return Estimate(

@@ -41,7 +41,7 @@ class Footprint:
     def counted(cls, config: Config, env: GoalEnv) -> Footprint:
         """What is known without tracing a program, whose shapes may be beyond what JAX counts."""
         cost = agent_cost(config, env.state_size, env.goal_size, env.action_size)
-        memory = agent_memory(config, cost, env.state_size, env.action_size)
+        memory = agent_memory(config, cost, env.state_size, env.goal_size, env.action_size)
         replay = config.seeds * memory.replay
         learning = memory.gradients + memory.activations // 2
         return cls(config.seeds * memory.state + replay, replay, learning, evaluating=0, disk=0)
@@ -52,7 +52,7 @@ class Footprint:
         config, env = trainer.config, trainer.env
         together = config.seeds if jax.default_backend() != "cpu" else 1  # a CPU takes its seeds in turn
         cost = agent_cost(config, env.state_size, env.goal_size, env.action_size)
-        memory = agent_memory(config, cost, env.state_size, env.action_size)
+        memory = agent_memory(config, cost, env.state_size, env.goal_size, env.action_size)
         draws = 3 * 4 * config.updates * config.batch_size
         per_env = _bytes(state.rollout) // (config.seeds * config.num_envs)
         replay, whole = _bytes(state.replay), _bytes(state)

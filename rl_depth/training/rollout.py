@@ -38,8 +38,13 @@ def start(env: GoalEnv, policy: Policy, num_envs: int, key: jax.Array) -> Rollou
     return Rollout(env=jax.vmap(env.reset)(keys), steps=jnp.zeros(num_envs, jnp.int32), carry=carry)
 
 
-def collect(env: GoalEnv, policy: Policy, rollout: Rollout, length: int, key: jax.Array) -> tuple[Rollout, Transitions]:
-    """Take ``length`` steps in every environment; finished episodes give way to fresh ones."""
+def collect(
+    env: GoalEnv, policy: Policy, rollout: Rollout, length: int, key: jax.Array, reached: bool = False
+) -> tuple[Rollout, Transitions]:
+    """Take ``length`` steps in every environment; finished episodes give way to fresh ones.
+
+    Transitions tell what was ``reached`` by each if asked to.
+    """
 
     def step(rollout: Rollout, key: jax.Array) -> tuple[Rollout, Transitions]:
         action_key, reset_key = jax.random.split(key)
@@ -48,13 +53,20 @@ def collect(env: GoalEnv, policy: Policy, rollout: Rollout, length: int, key: ja
         env_state = jax.vmap(env.step)(rollout.env, action)
         steps = rollout.steps + 1
         done = (env_state.done > 0) | (steps >= env.episode_length)
+        led_to = _reached(env, state, observation(env_state)) if reached else None
         env_state = _reset_finished(env, env_state, done, reset_key)
         fresh = begin_all(policy, done.shape[0], jax.random.fold_in(reset_key, _BEGIN))
         carry = jax.tree.map(lambda new, old: jnp.where(_along(done, new), new, old), fresh, carry)
         steps = jnp.where(done, 0, steps)
-        return Rollout(env=env_state, steps=steps, carry=carry), Transitions(state, action, done)
+        return Rollout(env=env_state, steps=steps, carry=carry), Transitions(state, action, done, led_to)
 
     return jax.lax.scan(step, rollout, jax.random.split(key, length))
+
+
+def _reached(env: GoalEnv, before: jax.Array, obs: jax.Array) -> jax.Array:
+    """The goal ``[E, G]`` achieved in the observations after a step; where the physics diverged, that of before."""
+    after = env.achieved_goal(split_observation(env, obs)[0])
+    return jnp.where(jnp.isfinite(after).all(axis=-1, keepdims=True), after, env.achieved_goal(before))
 
 
 def split_observation(env: GoalEnv, obs: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -108,7 +120,7 @@ def evaluate(env: GoalEnv, policy: Policy, reset_keys: jax.Array, key: jax.Array
         return (state, totals.add(state), spent, carry), None
 
     observed, goal = split_observation(env, observation(state))
-    apart = jnp.linalg.norm(env.achieved_goal(observed) - goal, axis=-1)
+    apart = env.distance(env.achieved_goal(observed), goal)
     begun = {"goal_distance": state.info["goal_distance"], "solved_at_start": (apart < env.goal_radius).astype(float)}
     carry = begin_all(policy, episodes, jax.random.fold_in(key, _BEGIN))
     keys = jax.random.split(key, env.episode_length)

@@ -20,7 +20,7 @@ from . import hosts
 from .metrics import lower_is_better
 from .trainer import TrainState, to_arrays
 
-_RING = ("state", "action")  # of the replay: stored once for all, by time
+_RING = ("state", "action", "reached")  # of the replay: stored once for all, by time
 _EPOCH, _VALUE = f"{runs.BEST}_epoch", f"{runs.BEST}_value"
 
 
@@ -100,8 +100,8 @@ class Saver:
         since = self._chain[-1].end if self._chain else 0
         rows = min(end - since, steps, end)
         new = np.arange(end - rows, end, dtype=np.int32) % steps
-        fields = {name: getattr(replay, name) for name in replay.__dataclass_fields__}
-        stored = {f"{runs.REPLAY}{name}": hosts.gather(_rows(fields[name], new)) for name in _RING}
+        fields = {name: own for name in replay.__dataclass_fields__ if (own := getattr(replay, name)) is not None}
+        stored = {f"{runs.REPLAY}{name}": hosts.gather(_rows(fields[name], new)) for name in _RING if name in fields}
         books = {f"{runs.REPLAY}{name}": hosts.gather(fields[name]) for name in fields if name not in _RING}
         return runs.Transitions(
             runs.Segment(epoch, end, rows),

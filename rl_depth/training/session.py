@@ -311,7 +311,7 @@ class _Session:
         if epoch > self.config.warmup_epochs + 1:
             return
         times = np.arange(state.replay.last.shape[1])[:, None]
-        if not np.all(np.any(hosts.copy(state.replay.last) > times, axis=(1, 2))):
+        if not np.all(np.any(hosts.copy(state.replay.last) + self.config.final_goals > times, axis=(1, 2))):
             raise runs.RunError(
                 f"{self.config.env}: every episode ended at its first step, so no goal lies ahead of any"
             )

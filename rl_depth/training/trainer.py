@@ -127,7 +127,13 @@ class Trainer:
             collector=self.collector.create(key(_INIT)) if self.collector else None,
             hyper=Hyper.of(c, seed - c.seed),
             rollout=rollout.start(self.env, Policy(), c.num_envs, key(_START)),
-            replay=replay.create(c.replay_steps, c.num_envs, self.env.state_size, self.env.action_size),
+            replay=replay.create(
+                c.replay_steps,
+                c.num_envs,
+                self.env.state_size,
+                self.env.action_size,
+                self.env.goal_size if c.final_goals else None,
+            ),
         )
 
     def collect(self, state: TrainState) -> TrainState:
@@ -141,7 +147,9 @@ class Trainer:
         params = own.params
         depth = None if self.config.collect_depth is None else jnp.int32(self.config.collect_depth)
         key = _key(state.seed, _COLLECT, state.epoch)
-        rolled, transitions = rollout.collect(self.env, Plain(policy), state.rollout, self.config.unroll, key)
+        rolled, transitions = rollout.collect(
+            self.env, Plain(policy), state.rollout, self.config.unroll, key, self.config.final_goals
+        )
         return state.replace(epoch=state.epoch + 1, rollout=rolled, replay=replay.insert(state.replay, transitions))
 
     def learn(self, state: TrainState) -> tuple[TrainState, Metrics]:
@@ -161,7 +169,7 @@ class Trainer:
         picks = replay.sample(state.replay, gamma, c.batch_size, c.updates, sample_key)
         if c.noise_objective == "elbo-waypoint":
             way_key = jax.random.fold_in(sample_key, _WAYPOINT)
-            picks = (*picks, replay.between(c.replay_steps, *picks[:2], way_key))
+            picks = (*picks, replay.between(state.replay, *picks[:2], way_key))
 
         def step(own: AgentState, inputs: tuple[Any, jax.Array]) -> tuple[AgentState, Metrics]:
             picks, key = inputs
@@ -181,9 +189,9 @@ class Trainer:
     ) -> Batch:
         """The batch of one gradient step's picks; ``goal_row [B, S]`` where each segment has goals of its own."""
         own = env[:, None] if goal_row.ndim == 2 else env
-        goals = self.env.achieved_goal(kept.state[goal_row, own])
+        goals = replay.goals(kept, self.env.achieved_goal, goal_row, own)
         segmented = {"segment_goals": goals, "goal": goals[:, -1]} if goal_row.ndim == 2 else {"goal": goals}
-        waypoint = None if way_row is None else self.env.achieved_goal(kept.state[way_row, env])
+        waypoint = None if way_row is None else replay.goals(kept, self.env.achieved_goal, way_row, env)
         return Batch(state=kept.state[row, env], action=kept.action[row, env], waypoint=waypoint, **segmented)
 
     def evaluate(self, state: TrainState) -> dict[str, jax.Array]:
@@ -319,7 +327,13 @@ def shardings(layout: Layout, like: TrainState) -> TrainState | None:
     by_env, by_step = layout.per_seed(1), layout.per_seed(2)
     return place.replace(
         rollout=jax.tree.map(lambda _: by_env, like.rollout),
-        replay=place.replay.replace(state=by_step, action=by_step, last=by_step, open=by_env),
+        replay=place.replay.replace(
+            state=by_step,
+            action=by_step,
+            last=by_step,
+            open=by_env,
+            reached=None if like.replay.reached is None else by_step,
+        ),
     )
 
 

@@ -18,7 +18,7 @@ TOLERANCE = 2e-3
 FALL_TOLERANCE = 3  # steps
 
 # the peer tells of success in the state before the step
-LATE = ("pusher_easy", "pusher_hard")
+LATE = ("pusher_easy", "pusher_hard", "pusher_reacher", "pusher2")
 
 # the peer starts with one finger closed, and its goal lags a step behind the cube that it follows
 GRASP, GRASP_TOLERANCE = "arm_grasp", 0.05
@@ -94,10 +94,15 @@ PEER_SIZES = {
     "reacher": (10, (4, 5, 6), 0.05, 1000),
     "pusher_easy": (20, (10, 11, 12), 0.1, 1000),
     "pusher_hard": (20, (10, 11, 12), 0.1, 1000),
+    "pusher_reacher": (17, (14, 15, 16), 0.1, 1000),
+    "pusher2": (23, (10, 11, 12, 13, 14, 15), 0.1, 1000),
     "half_cheetah": (18, (0,), 0.5, 1000),
     "ant": (29, (0, 1), 0.5, 1000),
+    "ant_random_start": (29, (0, 1), 0.5, 1000),
     "ant_u_maze": (29, (0, 1), 0.5, 1000),
     "ant_ball": (31, (29, 30), 0.5, 1000),
+    "ant_ball_u_maze": (31, (29, 30), 0.5, 1000),  # there (28, 29), which is not the ball's place
+    "ant_ball_maze": (31, (29, 30), 0.5, 1000),
     "ant_push": (31, (0, 1), 0.5, 1000),
     "humanoid": (268, (0, 1, 2), 0.5, 1000),
     "humanoid_u_maze": (268, (0, 1, 2), 0.5, 1000),

@@ -28,11 +28,16 @@ PEERS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "reacher": ("reacher", "Reacher", "generalized", {}),
     "pusher_easy": ("pusher", "Pusher", "generalized", {"kind": "easy"}),
     "pusher_hard": ("pusher", "Pusher", "generalized", {"kind": "hard"}),
+    "pusher_reacher": ("pusher", "PusherReacher", "generalized", {}),
+    "pusher2": ("pusher2", "Pusher2", "generalized", {}),
     "half_cheetah": ("half_cheetah", "Halfcheetah", "mjx", {}),
     "ant": ("ant", "Ant", "spring", {}),
+    "ant_random_start": ("ant", "Ant", "spring", {"randomize_start": True}),
     "ant_u_maze": ("ant_maze", "AntMaze", "spring", {"maze_layout_name": "u_maze"}),
     "ant_big_maze:eval": ("ant_maze", "AntMaze", "spring", {"maze_layout_name": "big_maze_eval"}),
     "ant_ball": ("ant_ball", "AntBall", "spring", {}),
+    "ant_ball_u_maze": ("ant_ball_maze", "AntBallMaze", "spring", {"maze_layout_name": "u_maze"}),
+    "ant_ball_maze": ("ant_ball_maze", "AntBallMaze", "spring", {"maze_layout_name": "big_maze"}),
     "ant_push": ("ant_push", "AntPush", "mjx", {}),
     "humanoid": ("humanoid", "Humanoid", "spring", {}),
     "humanoid_u_maze": ("humanoid_maze", "HumanoidMaze", "spring", {"maze_layout_name": "u_maze"}),
@@ -75,7 +80,7 @@ def trajectory(env: Any, prefix: str) -> dict[str, np.ndarray]:
 def record(name: str) -> dict[str, np.ndarray]:
     """All arrays of one environment."""
     module, cls_name, backend, options = PEERS[name]
-    cls = getattr(importlib.import_module(f"rl_depth.envs.{module}"), cls_name)
+    cls = getattr(importlib.import_module(f"envs.{module}"), cls_name)
     arrays = trajectory(cls(backend=backend, **options), name)
     for other in BACKENDS if name in TUNED else (backend,):
         arrays[f"{name}/tuning/{other}"] = tuning(cls(backend=other, **options))

@@ -200,7 +200,7 @@ def test_rematerialisation_takes_less_memory_and_more_operations(block):
     costs = [agent_cost(load.config, *workload.SIZES) for load in (plain, remat)]
     assert costs[0].flops_per_update < costs[1].flops_per_update < 1.5 * costs[0].flops_per_update
     counted = [
-        agent_memory(load.config, cost, 29, 8).activations for load, cost in zip((plain, remat), costs, strict=True)
+        agent_memory(load.config, cost, 29, 2, 8).activations for load, cost in zip((plain, remat), costs, strict=True)
     ]
     planned = []
     for load in (plain, remat):

@@ -36,6 +36,9 @@ OPTIONS = [
     {"block": "iru", "actor_block": "stacked", "psi_block": "looped", "remat": True},
     {"energy": "dot", "loss": "sym_infonce", "norm": "post"},
     {"energy": "cosine", "loss": "bwd_infonce", "norm": "pre"},
+    {"energy": "cosine", "logit_scale": "learned", "critic_lr": 1e-2, "random_goals": 0.5},
+    {"energy": "cosine", "logit_scale": 10.0, "loss": "sym_infonce"},
+    {"squash_epsilon": 1e-6, "random_goals": 0.5},
     {"energy": "dot", "loss": "binary_nce"},
     {"energy": "l2", "loss": "sym_infonce"},
     {"block": "two-level", "norm": "post", "depth": 8, "latent": "learned"},
@@ -66,7 +69,9 @@ def test_update_equals_the_textbook_update(options):
             state, _ = update(state, batch, hyper, key)
             slow = reference.update(slow, batch, hyper, agent.action_key(key))  # not compiled: that takes longer
     wanted = {name: restacked(config.trunk(name), slow.params[name]) for name in NETWORKS}
-    wanted = dict(jax.tree_util.tree_leaves_with_path(wanted | {"log_temperature": slow.params["log_temperature"]}))
+    scalars = {name: own for name, own in slow.params.items() if name not in NETWORKS}
+    wanted = dict(jax.tree_util.tree_leaves_with_path(wanted | scalars))
+    assert len(wanted) == len(jax.tree.leaves(state.params))
     for path, leaf in jax.tree_util.tree_leaves_with_path(state.params):
         np.testing.assert_allclose(leaf, wanted[path], atol=1e-8, err_msg=str(path))
 
@@ -131,3 +136,53 @@ def test_a_known_critic_is_learnt():
     state, metrics = jax.jit(lambda s: jax.lax.scan(step, s, jax.random.split(jax.random.key(5), 600)))(state)
     assert metrics["categorical_accuracy"][:20].mean() < 0.3
     assert metrics["categorical_accuracy"][-20:].mean() > 0.9
+
+
+def test_the_logit_scale_begins_and_ends_where_clip_has_it():
+    config, agent, batch = setup(energy="cosine", logit_scale="learned", critic_lr=3.0, depth=4)
+    state = jax.jit(agent.create)(jax.random.key(0))
+    np.testing.assert_allclose(jnp.exp(state.params["log_logit_scale"]), 1 / 0.07, rtol=1e-6)
+    update = jax.jit(agent.update)
+    high = state.replace(params={**state.params, "log_logit_scale": jnp.log(99.0)})
+    # Where every state-action is nearest to its own goal, a larger scale is always better.
+    same = batch.replace(goal=jnp.concatenate([batch.action[:, :2]], axis=-1))
+    for step in range(20):
+        high, metrics = update(high, same, Hyper.of(config), jax.random.key(step))
+        assert jnp.exp(high.params["log_logit_scale"]) <= 100.001
+    np.testing.assert_allclose(metrics["logit_scale"], jnp.exp(high.params["log_logit_scale"]), rtol=0.9)
+
+
+def test_the_logit_scale_multiplies_energies_and_logits_alike():
+    _, plain, batch = setup(energy="cosine")
+    _, agent, _ = setup(energy="cosine", logit_scale="learned")
+    params = jax.jit(agent.create)(jax.random.key(0)).params
+    phi, psi = agent.encode(params, batch)
+    for name in ("similarity", "logits"):
+        scaled, bare = (getattr(one, name)(params, phi, psi) for one in (agent, plain))
+        np.testing.assert_allclose(scaled, bare / 0.07, rtol=1e-5)
+    np.testing.assert_allclose(
+        jnp.diagonal(agent.logits(params, phi, psi)), agent.similarity(params, phi, psi), rtol=1e-5
+    )
+    found = agent.energy(params, batch.state, batch.action, batch.goal)
+    np.testing.assert_allclose(found, agent.similarity(params, phi, psi), rtol=1e-5)
+
+
+def test_a_learned_logit_scale_trains_where_the_plain_cosine_stalls():
+    """No critic of a bare cosine gets below log(1 + (B - 1) / e^2): 1.65 nats at a batch of 32."""
+    bound = np.log(1 + 31 / np.e**2)
+    final = {}
+    for scale in (1.0, "learned"):
+        config, _, _ = setup(critic_lr=3e-3, depth=4, energy="cosine", logit_scale=scale)
+        agent = ContrastiveAgent.of(config, 4, 3, 3)
+        hyper = Hyper.of(config)
+
+        def step(state, key, agent=agent, hyper=hyper):
+            keys = jax.random.split(key, 3)
+            action = jax.random.uniform(keys[0], (32, 3), minval=-1)
+            return agent.update(state, Batch(jax.random.normal(keys[1], (32, 4)), action, action), hyper, keys[2])
+
+        state = jax.jit(agent.create)(jax.random.key(0))
+        _, metrics = jax.jit(partial(jax.lax.scan, step))(state, jax.random.split(jax.random.key(5), 600))
+        final[scale] = float(metrics["infonce"][-20:].mean())
+    assert final[1.0] > bound
+    assert final["learned"] < bound / 2

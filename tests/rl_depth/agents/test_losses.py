@@ -150,3 +150,20 @@ def test_the_density_of_a_drawn_action_is_the_one_that_it_was_drawn_with():
 def test_the_bound_of_the_noise_by_hand():
     loss, metrics = losses.noise_loss(jnp.array([-1.0, -3.0]), jnp.array([2.0, 4.0]), 0.5)
     assert loss == metrics["noise_loss"] == 0.5 * 3 + 2 and metrics["noise_kl"] == 3
+
+
+def test_the_density_with_an_epsilon_is_that_of_jaxgcrl():
+    """``logpdf(u) - log(1 - tanh(u)^2 + 1e-6)``, which differs from the exact one near the bounds."""
+    outputs = jnp.array([[0.3, 2.0, 6.0, 0.0, -0.4, -3.0]])
+    key = jax.random.key(2)
+    action, log_prob = losses.sample_action(outputs, key, 1e-6)
+    mean, log_std = losses.policy_distribution(outputs)
+    u = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
+    theirs = jax.scipy.stats.norm.logpdf(u, loc=mean, scale=jnp.exp(log_std)) - jnp.log(1 - jnp.tanh(u) ** 2 + 1e-6)
+    np.testing.assert_allclose(log_prob, theirs.sum(-1), rtol=1e-6)
+    exact_action, exact = losses.sample_action(outputs, key)
+    np.testing.assert_array_equal(action, exact_action)
+    assert exact - log_prob > 0.01
+    inside = outputs.at[:, 2].set(0.1)
+    both = [losses.sample_action(inside, key, epsilon)[1] for epsilon in (None, 1e-6)]
+    np.testing.assert_allclose(*both, rtol=1e-4)

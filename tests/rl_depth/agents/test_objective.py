@@ -74,7 +74,8 @@ def test_update_equals_the_textbook_update(options, segment):
             slow = reference.update(slow, batch, hyper, agent.action_key(key), segment=segment, pair=pair)
     assert all(np.isfinite(value) for value in metrics.values())
     wanted = {name: restacked(config.trunk(name), slow.params[name]) for name in NETWORKS}
-    wanted = dict(jax.tree_util.tree_leaves_with_path(wanted | {"log_temperature": slow.params["log_temperature"]}))
+    scalars = {name: own for name, own in slow.params.items() if name not in NETWORKS}
+    wanted = dict(jax.tree_util.tree_leaves_with_path(wanted | scalars))
     for path, leaf in jax.tree_util.tree_leaves_with_path(state.params):
         np.testing.assert_allclose(leaf, wanted[path], atol=1e-8, err_msg=str(path))
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rl_depth import envs, measured, runs
-from rl_depth.agents import Batch, ContrastiveAgent
+from rl_depth.agents import Batch, ContrastiveAgent, losses
 from rl_depth.cli import main as command_line
 from rl_depth.config import Config
 from rl_depth.evaluation import internals
@@ -23,8 +23,6 @@ from ..conftest import TINY
 class Known:
     """An agent whose critic is written by hand."""
 
-    energy_name = "norm"
-
     def __init__(self, phi, psi):
         self.phi, self.psi = phi, psi
 
@@ -34,6 +32,9 @@ class Known:
 
     def encode(self, params, batch, depth):
         return self.phi(batch.state), self.psi(batch.goal)
+
+    def similarity(self, params, phi, psi):
+        return losses.energy("norm", phi, psi)
 
 
 def drawn(agent, goal, env="point_u_maze"):

@@ -136,7 +136,69 @@ def test_several_ratios_draw_as_many_goals_of_each_transition():
 
 
 def test_waypoints_lie_between_a_transition_and_its_goal_and_wrap_around():
+    buffer = replay.create(8, 2, 2, 1)
     row, goal = jnp.full(2000, 6), jnp.full(2000, 1)  # of 8 rows: 7 and 0 lie between
-    found = np.asarray(replay.between(8, row, goal, jax.random.key(0)))
+    found = np.asarray(replay.between(buffer, row, goal, jax.random.key(0)))
     assert set(found) == {7, 0} and 0.4 < (found == 7).mean() < 0.6
-    assert (replay.between(8, jnp.array([7]), jnp.array([0]), jax.random.key(0)) == 0).all(), "the goal's own"
+    assert (replay.between(buffer, jnp.array([7]), jnp.array([0]), jax.random.key(0)) == 0).all(), "the goal's own"
+
+
+def test_with_what_was_reached_waypoints_lie_between_too():
+    buffer = replay.create(8, 2, 2, 1, goal_size=2)
+    row, goal = jnp.full(2000, 6), jnp.full(2000, 0)  # the goal is the state after step 0: those after 6 and 7 between
+    assert set(np.asarray(replay.between(buffer, row, goal, jax.random.key(0)))) == {6, 7}
+    assert (replay.between(buffer, jnp.array([7]), jnp.array([7]), jax.random.key(0)) == 7).all(), "the goal's own"
+
+
+def reaching(done: np.ndarray, time: int) -> replay.Transitions:
+    """Steps at (time, env) that reach (time + 1, env)."""
+    steps = chunk(done, time)
+    return steps.replace(reached=steps.state + jnp.array([1.0, 0.0]))
+
+
+def filled_with_reached(dones: list[np.ndarray], rows: int) -> tuple[replay.Replay, Slow]:
+    buffer, slow, time = replay.create(rows, 2, 2, 1, goal_size=2), Slow(rows, 2), 0
+    for done in dones:
+        buffer = replay.insert(buffer, reaching(done, time))
+        slow.insert(done)
+        time += len(done)
+    return buffer, slow
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    st.lists(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=4, max_size=4), min_size=1, max_size=6),
+    st.integers(0, 2**31 - 1),
+)
+def test_with_what_was_reached_goals_lie_up_to_the_state_after_the_last_step(dones, seed):
+    buffer, slow = filled_with_reached([np.array(d) for d in dones], rows=10)
+    row, goal_row, env = replay.sample(buffer, jnp.float32(0.9), 16, 4, jax.random.key(seed))
+    goals = replay.goals(buffer, lambda state: state, goal_row, env)
+    last = slow.last()
+    for r, e, goal in zip(row.ravel(), env.ravel(), goals.reshape(-1, 2), strict=True):
+        time = int(buffer.state[r, e, 0])
+        assert int(goal[1]) == e
+        assert time < int(goal[0]) <= last[int(e), time] + 1
+
+
+def test_with_what_was_reached_every_transition_is_drawn_and_the_last_state_is_a_goal():
+    """One episode of 4 steps, one of 1, one of 3 that is open: goals are drawn by the law at each horizon."""
+    done = np.zeros((8, 2), bool)
+    done[[3, 4]] = True
+    buffer, _ = filled_with_reached([done], 8)
+    row, goal_row, env = replay.sample(buffer, jnp.float32(0.5), 4000, 5, jax.random.key(0))
+    goal = np.asarray(replay.goals(buffer, lambda state: state, goal_row, env))[..., 0].ravel()
+    row, env = np.ravel(row), np.ravel(env)
+    counts = np.bincount(row * 2 + env, minlength=16)
+    assert stats.chisquare(counts).pvalue > 1e-3, "uniform over all of them, ends of episodes included"
+    np.testing.assert_array_equal(goal[row == 3], 4)  # the state after the episode's last action
+    np.testing.assert_array_equal(goal[row == 4], 5)
+    found = np.bincount((goal - row)[row == 0].astype(int), minlength=5)[1:]
+    law = 0.5 ** np.arange(4)
+    assert stats.chisquare(found, law / law.sum() * found.sum()).pvalue > 1e-3
+
+
+def test_with_what_was_reached_several_ratios_draw_beyond_the_last_step_too():
+    buffer, _ = filled_with_reached([np.ones((4, 2), bool)], 4)
+    row, goal_row, _ = replay.sample(buffer, jnp.array([0.5, 0.99]), 8, 2, jax.random.key(0))
+    np.testing.assert_array_equal(goal_row, np.broadcast_to(np.asarray(row)[..., None], goal_row.shape))
