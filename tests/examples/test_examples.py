@@ -16,7 +16,8 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 def run(example, *arguments):
     """The lines that it prints."""
     command = [sys.executable, EXAMPLES / example, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, timeout=600, check=False)
+    environment = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0"}  # they train for longer than tests do
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 

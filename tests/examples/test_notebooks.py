@@ -27,7 +27,7 @@ def test_notebooks_run(notebook, tmp_path):
     code = "\n\n".join("".join(cell["source"]) for cell in cells(notebook) if cell["cell_type"] == "code")
     (tmp_path / "notebook.py").write_text(code)
     command = [sys.executable, "notebook.py"]
-    environment = os.environ | {"MPLBACKEND": "agg"}
+    environment = os.environ | {"MPLBACKEND": "agg", "JAX_DISABLE_MOST_OPTIMIZATIONS": "0"}
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600, check=False
     )
