@@ -120,7 +120,7 @@ def test_attributes(name, compiled):
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_mazes_of_one_robot_have_the_walls_and_pairs_of_their_layout(name):
-    layout = re.search(r"_(u\d?|big|hardest)_", name).group(1)
+    layout = re.search(r"_(u\d?|big|hardest|ring)_", name).group(1)
     maze = mazes.load(layout)
     for split in ("train", "eval"):
         task = envs.make(name, split=split)._task

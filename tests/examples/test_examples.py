@@ -38,4 +38,4 @@ def test_half_an_hour_at_toy_size(tmp_path):
     run("half_hour.py", tmp_path, "--minutes", "5", *flags(**tiny, **small, representation=8, eval_episodes=8))
     for depth in (4, 8, 16):
         assert json.loads((tmp_path / "numbers" / f"depth{depth}" / "status.json").read_text())["state"] == "finished"
-    assert "depth 16" in " ".join(run("half_hour.py", tmp_path, "--minutes", "0"))  # nothing is left but to report
+    assert (tmp_path / "report" / "index.html").exists()

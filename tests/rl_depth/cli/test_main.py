@@ -183,7 +183,7 @@ def test_no_permission_to_write(cli):
 
 def test_a_full_disk_keeps_what_was_saved(cli):
     """A limit on file size stands in for a full disk: the second checkpoint of a growing run hits it."""
-    cli("train", "--out", "run", "--quiet", *cli.flags(**cli.tiny | {"checkpoint_every": 2, "evals": 4}))
+    cli.started("train", "--out", "run", "--quiet", *cli.flags(**cli.tiny | {"checkpoint_every": 2, "evals": 4}))
     size = max(f.stat().st_size for f in (cli.folder / "run" / "checkpoints").iterdir())
 
     text = cli.started(

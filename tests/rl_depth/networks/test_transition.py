@@ -178,7 +178,7 @@ def test_a_bound_of_the_actions_learns_noise_that_spans_them_and_the_actors_loss
     """Half of the actions go left and half go right, for no reason that the policy can see."""
 
     def answers(config):
-        agent, params, metrics = trained(config, lambda size: jnp.where(jnp.arange(size) % 2 == 0, 0.8, -0.8))
+        agent, params, metrics = trained(config, lambda size: jnp.where(jnp.arange(size) % 2 == 0, 0.8, -0.8), 1500)
         keys = jax.random.split(KEY, 64)
         return agent.proposals(params, jnp.ones(4), jnp.ones(2), keys, noise="own")[:, 0], metrics
 
