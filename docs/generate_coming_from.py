@@ -35,6 +35,12 @@ TAIL = """
 - **Depth** counts the dense layers in sequence in the residual trunk, as Wang et al. (2025) do: depth 4 is one block.
   The input layer and the output layer come on top. It must be a multiple of `--block-layers`; theirs is floored.
 - **LayerNorm** is in every trunk. In JaxGCRL the actor always has it and `use_ln` switches that of the encoders alone.
+- **The density of an action** is exact; theirs adds 1e-6 under a logarithm (`--squash-epsilon`, in the preset).
+- **An episode's last step** is never trained on here unless `--final-goals` keeps the state that it led to; theirs is
+  trained on with itself as its goal.
+- **Environments** have the same names, but that `cheetah` is `half_cheetah` here, the `simple_*` mazes have a stand-in
+  in `point_*`, and `*_eval` names are `--eval-split eval`. Their `ant_ball_maze` asks for a layout that there is none
+  of; here it is the big one, and the goal is where the ball is (theirs reads one entry too early).
 - **Each episode starts afresh.** Brax's auto-reset gives an environment the same start and goal for the whole run.
 - **Gradient steps** are set by `--updates` per epoch. Theirs follow from the replay buffer: all the transitions of an
   episode of each environment, once; 1,000 at the defaults of JaxGCRL.

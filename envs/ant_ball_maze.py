@@ -43,9 +43,8 @@ class AntBallMaze(BallEnv):
     The observation is that of ``AntBall``: 0..28 the joint positions and velocities of the ant (m, rad, m/s, rad/s),
     29..30 the ball x, y, 31..32 the goal x, y (m). Goal indices (29, 30): the ball is to be at the goal. Goal radius
     0.5 m. ``ant_ball_u_maze``: the ball starts two cells from the ant, in the corner; ``ant_ball_maze``: in one of
-    two places of the big maze, where the ant has further to go and hips that walls do not stop. The ball cannot be
-    pulled, so that some goals ask for a way around it. Difficulty is the path from ball to goal, in cells. Action and
-    termination are those of ``Ant``. Both splits draw alike.
+    two places of the big maze. Walls stop the ant's torso and feet. Difficulty is the path from ball to goal, in cells.
+    Action and termination are those of ``Ant``. Both splits draw alike.
 
     Metrics: ``ball_distance``, from torso to ball (m).
 

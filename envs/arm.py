@@ -251,8 +251,7 @@ class ArmGrasp(_CubeArm):
     Source: JaxGCRL's ``arm_grasp`` (arXiv 2408.11052), equal to it on MJX from the same key within a few
     centimetres in the first second: both fingers start open, where JaxGCRL starts with the right one closed, and the
     goal does not lag a step behind the cube. On the C engine servos at their limit move the arm faster, see
-    ``ArmReach``.
-    The model is our own, see ``envs/panda.py``.
+    ``ArmReach``. The model is our own, see ``envs/panda.py``.
     """
 
     state_size = 24

@@ -93,6 +93,10 @@ def test_evaluations_are_spread_and_end_with_the_run():
         ({"width": 0}, ["--width 0"]),
         ({"random_goals": 1.5}, ["--random-goals 1.5"]),
         ({"logsumexp_penalty": -1.0}, ["--logsumexp-penalty -1.0"]),
+        ({"logit_scale": "learned"}, ["--logit-scale learned", "--energy cosine"]),
+        ({"energy": "cosine", "logit_scale": 0.0}, ["--logit-scale 0.0", "positive", "learned"]),
+        ({"squash_epsilon": 0.0}, ["--squash-epsilon 0.0", "above 0"]),
+        ({"batch_size": 12_801, "final_goals": True}, ["--batch-size 12801", "12800"]),
     ],
     ids=str,
 )
