@@ -257,4 +257,5 @@ def sample_action(
     noise = jax.random.normal(key, mean.shape, mean.dtype)
     u = mean + jnp.exp(log_std) * noise
     gaussian = -0.5 * jnp.square(noise) - log_std - 0.5 * jnp.log(2 * jnp.pi)
-    return jnp.tanh(u), jnp.sum(gaussian - _log_slope(u, squash_epsilon), axis=-1)
+    slope = _log_slope(u, squash_epsilon)  # before tanh: XLA rounds otherwise in another order
+    return jnp.tanh(u), jnp.sum(gaussian - slope, axis=-1)
