@@ -35,7 +35,7 @@ def test_options_that_xla_does_not_know_are_left_out():
 )
 def test_what_jax_cannot_be_told_is_refused_before_a_folder_is_made(cli, monkeypatch, variable, value, words):
     monkeypatch.setenv(variable, value)
-    assert words in cli.refuse("train", "--out", "run", *cli.flags(**cli.tiny))
+    assert words in cli.started("train", "--out", "run", *cli.flags(**cli.tiny), code=2)
     assert list(cli.folder.iterdir()) == []
 
 

@@ -140,10 +140,10 @@ def test_what_one_process_refuses_both_refuse(cli):
 def test_devices_that_cannot_be_used_are_refused(cli, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
     options = cli.flags(**cli.tiny)
-    text = cli.refuse("train", "--out", "run", "--devices", 3, *options)
+    text = cli.started("train", "--out", "run", "--devices", 3, *options, code=2)
     assert "--devices 3" in text and "--num-envs 4" in text and "possible here: 1, 2, 4" in text
-    assert "must lie in 1 to 4" in cli.refuse("train", "--out", "run", "--devices", 5, *options)
-    assert "srun --ntasks" in cli.refuse("train", "--out", "run", "--distributed", *options)
+    assert "must lie in 1 to 4" in cli.started("train", "--out", "run", "--devices", 5, *options, code=2)
+    assert "srun --ntasks" in cli.started("train", "--out", "run", "--distributed", *options, code=2)
     assert not (cli.folder / "run").exists()
 
 

@@ -60,7 +60,7 @@ def test_a_curriculum_over_the_run_cannot_be_made_longer(tmp_path):
 def test_a_finished_run_is_left_alone_and_nothing_is_compiled(tmp_path, monkeypatch):
     run = session.train(SHORT, tmp_path / "run")
     meta = run.meta()
-    monkeypatch.setattr(session.Programs, "compile", lambda *_: pytest.fail("compiled"))
+    monkeypatch.setattr(session.Programs, "compiling", lambda *_: pytest.fail("compiled"))
     session.train(SHORT, tmp_path / "run", resume=True)
     assert run.status()["state"] == "finished" and run.meta() == meta
 
