@@ -34,6 +34,8 @@ def join(gpus: Sequence[str]) -> None:
     """
     # Between CPU processes, collectives of two programs at once may meet in another order in each.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
+    # It would take SIGTERM for itself, which asks a run to save and to end.
+    jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(local_device_ids=local_gpus(os.environ, gpus))
     except ValueError:
