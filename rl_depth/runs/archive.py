@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..config import InputError
-from .folder import CONFIG, META, NUMBERS, STATUS, Run, find_runs, written_to
+from .folder import CONFIG, META, NUMBERS, STATUS, find_runs, written_to
 
-_BESIDE = ("sweep.toml", "evaluations/*.json", "extrapolation.json")
+_BESIDE = ("sweep.toml", "evaluations/*.json", "extrapolation.json", "frontier.json")
 
 
 def archive(source: Path, out: Path) -> list[Path]:
@@ -31,6 +31,7 @@ def archive(source: Path, out: Path) -> list[Path]:
         raise InputError(f"{source}: holds no run")
     if find_runs(out):
         raise InputError(f"{out}: holds runs already; give a new folder")
+    beside = [file for pattern in _BESIDE for file in source.rglob(pattern)]
     written = []
     for run in found:
         to = out / run.path.relative_to(source)
@@ -44,16 +45,11 @@ def archive(source: Path, out: Path) -> list[Path]:
                 if (run.path / name).exists():
                     (to / f"{name}.gz").write_bytes(gzip.compress((run.path / name).read_bytes(), mtime=0))
         written.append(to)
-        _copy_beside(run, to)
-    _copy_beside(Run(source), out)
-    return written
-
-
-def _copy_beside(run: Run, to: Path) -> None:
-    for file in (file for pattern in _BESIDE for file in sorted(run.path.glob(pattern))):
-        place = to / file.relative_to(run.path)
+    for file in beside:
+        place = out / file.relative_to(source)
         with written_to(place.parent):
             shutil.copyfile(file, place)
+    return written
 
 
 def _without_machine(meta: dict[str, Any]) -> dict[str, Any]:
