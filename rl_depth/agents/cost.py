@@ -232,9 +232,8 @@ def action_price(config: Config, budget: Budget, state_size: int, goal_size: int
         plan = hops * (actor.flops + phi.flops + energy) + (m + 1) * psi.flops
         plan += 2 * m**2 * (GRAPH_HOPS - 1) if budget.score == "graph" else 0
         plan += 3 * m**2 * config.representation if budget.pick == "bound" else 0
-        if (
-            budget.score == "gaussian"
-        ):  # psi of where it is; products; two solves, one with a right-hand side per column
+        if budget.score == "gaussian":
+            # psi of where it is; products; two solves, one with a right-hand side per column
             plan += psi.flops + 4 * m * config.representation**2 + round(16 / 3 * config.representation**3)
         flops += plan / budget.replan
         serial += max(actor.serial + phi.serial, psi.serial) / budget.replan

@@ -51,11 +51,12 @@ def evaluate_budgets(run: runs.Run, protocol: Protocol) -> list[dict[str, Any]]:
       ConfigError: no such split, or a budget that the agents cannot spend.
     """
     config = protocol.which.of(run)
-    layers = config.trunk("actor").turn_layers
+    layers, sizes = config.trunk("actor").turn_layers, _sizes(config)
     rows = []
     for one in _episodes(run, protocol):
         depth = one.budget.depth or config.trunk("actor").depth
-        row = {"seed": one.seed, "depth": depth, "budget": str(one.budget), **vars(_price(config, one.budget))}
+        price = action_price(config, one.budget, *sizes)
+        row = {"seed": one.seed, "depth": depth, "budget": str(one.budget), **vars(price)}
         row |= {"split": one.split, "stochastic": False, "epoch": one.epoch}
         row |= {"episodes": len(one.episodes["success_any"])}
         rows.append(row | summary(one.episodes, layers))
@@ -88,7 +89,8 @@ def _spending(run: runs.Run, label: str, protocol: Protocol, metric: str) -> Spe
             raise ConfigError(f"--metric {metric}: there are {', '.join(sorted(one.episodes))}")
         values.append(one.episodes[metric])
         distance, split, epoch = one.episodes["goal_distance"], one.split, one.epoch
-    prices = [_price(config, budget) for budget in protocol.budgets]
+    sizes = _sizes(config)
+    prices = [action_price(config, budget, *sizes) for budget in protocol.budgets]
     return Spending(
         label=label,
         path=run.path,
@@ -100,17 +102,13 @@ def _spending(run: runs.Run, label: str, protocol: Protocol, metric: str) -> Spe
         metric=metric,
         values=np.array(values).reshape(config.seeds, len(prices), -1).swapaxes(0, 1),
         goal_distance=distance,
-        train_flops=epoch * config.updates * float(agent_cost(config, *_sizes(config)).flops_per_update),
+        train_flops=epoch * config.updates * float(agent_cost(config, *sizes).flops_per_update),
     )
 
 
 def _sizes(config: Config) -> tuple[int, int, int]:
     env = make_env(config)
     return env.state_size, env.goal_size, env.action_size
-
-
-def _price(config: Config, budget: Budget) -> Any:
-    return action_price(config, budget, *_sizes(config))
 
 
 def _episodes(run: runs.Run, protocol: Protocol) -> Iterator[_Measured]:
